@@ -361,14 +361,22 @@ class Allocator:
                 await self.release(addresses, request.handle)
 
     async def _release_one(self, wanted: Release, pools: Iterable[IPPool]) -> Result:
-        cidr = await self._block_of(wanted.address, pools)
+        """Release an address from its block: as its pool has it, else any that holds it, as blocks outlive pools."""
+        address = ip_network(wanted.address)
+        if pool := search.pool_of(pools, address):
+            with suppress(MissingBlock):
+                return await self._release_in(search.block_around(pool, address), wanted)
+        known = (block.network for block in (await self._store.list(IPAMBlock)).objects)
+        cidr = next((cidr for cidr in known if lies_in(address, cidr)), None)
         return await self._release_from(cidr, wanted) if cidr else ()
 
     async def _release_from(self, cidr: Network, operation: Operation) -> Result:
-        try:
-            released = await self._writer.submit(cidr, operation)
-        except MissingBlock:
-            return ()
+        with suppress(MissingBlock):
+            return await self._release_in(cidr, operation)
+        return ()
+
+    async def _release_in(self, cidr: Network, operation: Operation) -> Result:
+        released = await self._writer.submit(cidr, operation)
         await self._release_unselected(cidr)
         return released
 
@@ -383,15 +391,6 @@ class Allocator:
             pool = search.pool_of(context.pools, cidr)
             if pool and not pool.selects_node(context.node_labels):
                 await self._affinities.release(host, cidr, must_be_empty=True)
-
-    async def _block_of(self, address: Address, pools: Iterable[IPPool]) -> Network | None:
-        """Return the block an address lies in. Blocks outlive their pool: without a pool all blocks are searched."""
-        wanted = ip_network(address)
-        pool = search.pool_of(pools, wanted)
-        if pool:
-            return search.block_around(pool, wanted)
-        known = (block.network for block in (await self._store.list(IPAMBlock)).objects)
-        return next((cidr for cidr in known if lies_in(wanted, cidr)), None)
 
     async def _block(self, cidr: Network) -> IPAMBlock | None:
         return await found_or_none(self._store.get(IPAMBlock, cidr_name(str(cidr))))

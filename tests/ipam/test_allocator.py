@@ -171,6 +171,16 @@ async def test_a_given_address_is_not_assigned_where_a_block_of_another_size_has
         await allocator.assign_address(given, pod(2, "n2"))
 
 
+async def test_an_address_is_released_from_its_block_though_its_pool_was_made_anew_with_others(
+    store: MemoryStore,
+) -> None:
+    address = (await Allocator(store).assign(pod(1))).ipv4[0]
+    await store.delete(await store.get(IPPool, "pods"))
+    await store.create(pool("anew", "10.65.0.0/16", block_size=28))
+    assert (await Allocator(store).release([address])).released == (address,)
+    assert await owners(store) == {}
+
+
 async def test_no_pod_is_given_an_address_that_none_can_have() -> None:
     allocator = Allocator(MemoryStore(pool("all", "127.0.0.0/8"), node("n1")))
     with pytest.raises(Exhausted):
