@@ -25,7 +25,7 @@ from faults.timeline import HEAD, timeline
 from felix_py.status.status_json import from_json, to_json
 from lab import wall_clock
 from lab.host import HostError, RunningLab, start
-from lab.leftovers import listing, namespaces_of
+from lab.leftovers import held_namespaces, listing
 from lab.paths import TREE
 from lab.state_model import LabState
 from lab.verdict import faults
@@ -42,16 +42,16 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     try:
         running, state = start(SPEC, lambda what, done, wanted: None, stays=False, preload=wall_clock.build())
-        own = namespaces_of(running.init_pid)
-        try:
-            order = Order(arguments.seed, arguments.minutes, tuple(arguments.only), state.pods)
-            run = _carry_out(running, order, state)
-        finally:
-            running.end()
+        with held_namespaces(running.init_pid) as own:
+            try:
+                order = Order(arguments.seed, arguments.minutes, tuple(arguments.only), state.pods)
+                run = _carry_out(running, order, state)
+            finally:
+                running.end()
+            left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
     except (HostError, RunFailed) as error:
         print(f"run faults of seed {arguments.seed}: {error}", file=sys.stderr)
         return 1
-    left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
     outlived = [f"process {each.pid} has outlived the lab: {each.command}" for each in left]
     return _report(run, arguments.busy, arguments.only, outlived)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,17 +63,18 @@ def run(
     [dim]$[/dim] felixctl lab run examples/three-nodes.yaml
     """
     from lab.host import start
-    from lab.leftovers import final_leftovers, listing, namespaces_of
+    from lab.leftovers import final_leftovers, held_namespaces, listing
     from lab.report import drawing, show
     from lab.verdict import faults, run_numbers
 
     began, before = time.monotonic(), listing()
-    with _lab_errors(), _progress() as on_progress:
-        running, state = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
-        own = namespaces_of(running.init_pid)
-        running.end()
-    state = replace(state, seconds={**state.seconds, "total": round(time.monotonic() - began, 3)})
-    leftovers = final_leftovers(before, own)
+    with ExitStack() as held:
+        with _lab_errors(), _progress() as on_progress:
+            running, state = start(spec, on_progress, stays=False, give_up_seconds=give_up, ipip=ipip)
+            own = held.enter_context(held_namespaces(running.init_pid))
+            running.end()
+        state = replace(state, seconds={**state.seconds, "total": round(time.monotonic() - began, 3)})
+        leftovers = final_leftovers(before, own)
     console = _console(record=svg is not None)
     show(console, state, leftovers)
     if json_file:

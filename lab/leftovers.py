@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -82,6 +83,19 @@ def final_leftovers(before: HostListing, own: frozenset[str] = frozenset()) -> l
 def namespaces_of(pid: int) -> frozenset[str]:
     """Return the namespaces a process is in, as a listing names them."""
     return frozenset(_namespaces(Path(f"/proc/{pid}")))
+
+
+@contextmanager
+def held_namespaces(pid: int) -> Iterator[frozenset[str]]:
+    """Yield the namespaces a process is in, as `namespaces_of`, and keep them until the end of the block.
+
+    The kernel gives the name of one that has ended to the next that anybody makes.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):  # the process has just ended: there is none
+            for kind in KINDS:
+                held.enter_context(open(f"/proc/{pid}/ns/{kind}"))
+        yield namespaces_of(pid)
 
 
 def _left_processes(before: HostListing, after: HostListing, own: frozenset[str]) -> Iterator[Process]:

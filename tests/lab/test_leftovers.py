@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from msgspec.structs import replace
 
-from lab.leftovers import HostListing, Process, leftovers, listing
+from lab.leftovers import HostListing, Process, held_namespaces, leftovers, listing, namespaces_of
 from lab.verdict import attributable
 
 INIT = Process(1, "1", 0, "init", ("net:[1]",))
@@ -21,6 +24,15 @@ def host(*processes: Process, links: set[str] | None = None, files: set[str] | N
         mounts=frozenset(),
         files=frozenset(files or ()),
     )
+
+
+@contextmanager
+def apart() -> Iterator[int]:
+    """Yield the PID of a process that has namespaces of its own, until it has ended."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "echo there; exec cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        yield process.pid
 
 
 def test_a_still_host_has_no_leftovers() -> None:
@@ -50,6 +62,17 @@ def test_a_marked_process_of_another_users_lab_is_not_ours() -> None:
 def test_a_process_in_a_namespace_of_the_lab_is_left_behind_whatever_its_parents() -> None:
     adopted = Process(903, "9", 50, "bird", ("user:[7]",))
     assert "process 903: bird" in leftovers(host(), host(adopted), frozenset({"user:[7]"}))
+
+
+def test_no_other_namespace_has_the_name_of_one_that_is_held() -> None:
+    """Where it is not held, one of the next has its name."""
+    with ExitStack() as held:
+        with apart() as pid:
+            own = held.enter_context(held_namespaces(pid)) - namespaces_of(os.getpid())
+        assert own
+        for _ in range(20):
+            with apart() as pid:
+                assert not own & namespaces_of(pid)
 
 
 def test_a_pid_that_is_used_again_is_another_process() -> None:
