@@ -34,11 +34,13 @@ class Batch(Struct, frozen=True):
 class Lacking(Struct, frozen=True):
     """A member whose ExaBGP neighbour does not have what the group was sent, but `has`.
 
-    when_up: the neighbour is only certain to exist in ExaBGP once its session is up, for a reload makes it.
+    when_up: the neighbour is only certain to exist in ExaBGP once its session is up, for a reload makes it. uncertain: what
+    ExaBGP was being told when the member left its group, so that it may have it or not.
     """
 
     has: Mapping[Prefix, Attributes]
     when_up: bool
+    uncertain: frozenset[Prefix] = frozenset()
 
 
 class PendingEndOfRib(Struct, frozen=True):
@@ -127,8 +129,9 @@ class RibOut:
     def leave(self, address: str) -> Member:
         """Remove a member; return it with what it has, for the group that it joins."""
         member = self.members.pop(address)
-        has = {**self.sent, **self._in_flight.announce}
-        member.lacking = member.lacking or Lacking(has, when_up=False)
+        told = self._in_flight
+        uncertain = frozenset((*told.announce, *told.withdraw))
+        member.lacking = member.lacking or Lacking({**self.sent, **told.announce}, when_up=False, uncertain=uncertain)
         return member
 
     def receivers(self) -> list[str]:
@@ -150,11 +153,12 @@ class RibOut:
     def full_table(self, address: str) -> Batch:
         """Return what brings one member from what it has to what the group was sent; it lacks nothing after that."""
         member = self.members[address]
-        has = self.sent if member.lacking is None else member.lacking.has
+        lacking = member.lacking or Lacking(self.sent, when_up=False)
+        has, uncertain = lacking.has, lacking.uncertain
         member.lacking = None
         return Batch(
-            {prefix: attributes for prefix, attributes in self.sent.items() if has.get(prefix) != attributes},
-            {prefix: attributes for prefix, attributes in has.items() if prefix not in self.sent},
+            {p: attributes for p, attributes in self.sent.items() if p in uncertain or has.get(p) != attributes},
+            {p: attributes for p, attributes in has.items() if p not in self.sent},
         )
 
     # The ends-of-RIB

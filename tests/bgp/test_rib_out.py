@@ -113,6 +113,23 @@ def test_who_moves_while_a_batch_is_in_flight_is_withdrawn_that_too() -> None:
     assert out.groups["half"].full_table("first") == Batch({}, {PREFIXES[0]: SOME[0]})
 
 
+def test_who_moves_while_a_prefix_is_being_withdrawn_is_announced_it_anew() -> None:
+    """The peer moves there and back, and the prefix is wanted again before its table is brought in line."""
+    out = RibsOut(POLICY)
+    out.set_neighbours([neighbour("first"), neighbour("second")])
+    plain = out.groups["plain"]
+    out.put({PREFIXES[0]: SOME[0]})
+    plain.answered(plain.next_batch(10))
+    out.remove([PREFIXES[0]])
+    batch = plain.next_batch(10)
+    for group in ("half", "plain"):
+        out.set_neighbours([neighbour("first", group), neighbour("second")])
+    plain.answered(batch)
+    out.put({PREFIXES[0]: SOME[0]})
+    plain.answered(plain.next_batch(10))
+    assert plain.full_table("first") == Batch({PREFIXES[0]: SOME[0]}, {})
+
+
 def test_an_end_of_rib_waits_for_the_table_but_not_longer_than_the_peer_does() -> None:
     ribs = RibsOut()
     ribs.set_neighbours([neighbour("first")])
