@@ -34,8 +34,8 @@ class Batch(Struct, frozen=True):
 class Lacking(Struct, frozen=True):
     """A member whose ExaBGP neighbour does not have what the group was sent, but `has`.
 
-    when_up: the neighbour is only certain to exist in ExaBGP once its session is up, for a reload makes it. uncertain: what
-    ExaBGP was being told when the member left its group, so that it may have it or not.
+    when_up: the neighbour is only certain to exist in ExaBGP once its session is up, for a reload makes it.
+    uncertain: what ExaBGP was being told when the member left its group, so that it may have it or not.
     """
 
     has: Mapping[Prefix, Attributes]
