@@ -47,24 +47,31 @@ class Step(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """reachable: nothing that could be seen is broken. first: the step that decides it."""
+    """reachable: nothing that could be seen is broken. first: the step that decides it. doubt: the first in doubt."""
 
     reachable: bool
     sentence: str
     first: Step | None = None
+    doubt: Step | None = None
 
 
 def verdict(between: str, steps: Sequence[Step]) -> Verdict:
     """Return what the first broken step means; one that stops all packets counts before one that stops some.
 
-    between: the names of the two ends.
+    Where none is broken, those in doubt and those out of sight are named. between: the names of the two ends.
     """
     broken = sorted((step for step in steps if step.state is StepState.BROKEN), key=lambda step: step.partly)
     if broken:
         first = broken[0]
         effect = f"; {first.effect}" if first.effect else ""
         return Verdict(False, f"{first.where}: {first.text}{effect}", first)
+    doubts = [step for step in steps if step.state is StepState.DOUBTFUL]
     unseen = sorted({step.where for step in steps if step.state is StepState.UNSEEN})
+    if not doubts and not unseen:
+        return Verdict(True, f"nothing between {between} is broken, in either direction")
+    sentence = f"nothing that can be seen between {between} is broken"
+    if doubts:
+        sentence += f"; in doubt: {', '.join(dict.fromkeys(f'{step.where} ({step.about})' for step in doubts))}"
     if unseen:
-        return Verdict(True, f"nothing that can be seen between {between} is broken; out of sight: {', '.join(unseen)}")
-    return Verdict(True, f"nothing between {between} is broken, in either direction")
+        sentence += f"; out of sight: {', '.join(unseen)}"
+    return Verdict(True, sentence, doubt=doubts[0] if doubts else None)

@@ -1,4 +1,4 @@
-"""What `felixctl why` prints: steps, a verdict, and what to do about the first step that is broken.
+"""What `felixctl why` prints: steps, a verdict, and what to do about the first step that is broken, or in doubt.
 
 It makes pieces of text and records, and prints nothing.
 """
@@ -34,7 +34,7 @@ def step_record(step: Step, command_line: CommandLine) -> dict[str, Any]:
 def explained(
     titles: Mapping[str, str], steps: Sequence[Step], judged: Verdict, command_line: CommandLine
 ) -> Iterator[str]:
-    """Yield the steps for people, below the title of their direction, and the verdict."""
+    """Yield the steps for people, below the title of their direction, and the verdict with its commands."""
     width = max((len(one_line(step.where)) for step in steps), default=0)
     for direction, title in titles.items():
         part = [step for step in steps if step.direction == direction]
@@ -42,12 +42,18 @@ def explained(
             yield one_line(title) + "\n"
             for step in part:
                 yield from _line(step, width)
-    mark, colour = _MARKS[StepState.OK if judged.reachable else StepState.BROKEN]
+    mark, colour = _MARKS[_state(judged)]
     yield "\n"
     yield painted(one_line(f"{mark} {judged.sentence}"), colour)
     yield "\n"
-    if judged.first:
-        yield from _commands(judged.first, command_line)
+    if shown := judged.first or judged.doubt:
+        yield from _commands(shown, command_line)
+
+
+def _state(judged: Verdict) -> StepState:
+    if not judged.reachable:
+        return StepState.BROKEN
+    return StepState.DOUBTFUL if judged.doubt else StepState.OK
 
 
 def _line(step: Step, width: int) -> Iterator[str]:

@@ -16,8 +16,13 @@ def test_what_stops_all_packets_counts_before_what_stops_some() -> None:
     assert found.sentence == "n2: broken; nothing passes"
 
 
-def test_a_doubt_breaks_nothing() -> None:
-    assert verdict("a and b", [step("n1", StepState.DOUBTFUL)]).reachable
+def test_a_doubt_breaks_nothing_and_is_named() -> None:
+    doubtful = [step("n1", StepState.DOUBTFUL), step("n1", StepState.DOUBTFUL), step("n2", StepState.UNSEEN)]
+    found = verdict("a and b", doubtful)
+    assert found.reachable
+    assert found.doubt is doubtful[0]
+    sentence = "nothing that can be seen between a and b is broken; in doubt: n1 (route); out of sight: n2"
+    assert found.sentence == sentence
 
 
 def test_what_is_out_of_sight_is_named_once() -> None:

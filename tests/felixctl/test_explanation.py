@@ -35,6 +35,12 @@ def test_steps_stand_below_their_title_and_what_to_do_about_the_first_broken_one
     )
 
 
+def test_a_verdict_in_doubt_is_not_marked_as_well_and_says_what_to_look_at() -> None:
+    doubt = Step("there", "n1", "route", StepState.DOUBTFUL, "by a router", inspect=Command("n1", "ip route"))
+    printed = "".join(explained({"there": "there"}, (doubt,), Verdict(True, "in doubt: n1", doubt=doubt), on))
+    assert printed == "there\n  ! n1  by a router\n\n! in doubt: n1\n  see it:    n1$ ip route\n"
+
+
 def test_a_step_for_programs_has_its_commands_as_they_are_typed() -> None:
     record = step_record(BROKEN, on)
     assert (record["where"], record["state"]) == ("node-2", "broken")
