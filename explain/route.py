@@ -12,7 +12,7 @@ from explain.link import Onward
 from explain.mtu import OVERHEAD
 from explain.session import learned_from, not_learned
 from explain.step import Command, Step, StepState
-from felix_py.status_model import NodeTrace, RouteIssue, RouteStatus
+from felix_py.status_model import NodeTrace, RouteStatus
 from net.ip_route import IpRoute
 
 
@@ -33,7 +33,9 @@ def leads_on(leg: Leg, trace: NodeTrace, route: IpRoute | None) -> bool:
     if not goal.node or goal.is_node or records.node_of(route.gateway) == goal.node:
         return True
     best = _best(leg, trace)
-    return best is not None and best.source != "blocks" and best.prefix == route.prefix
+    if best is None or best.source == "blocks" or route.kind == "local":
+        return False
+    return best.prefix == route.prefix or (_by_stranger(leg, route) and best.prefix.contains(route.prefix))
 
 
 def onward(leg: Leg, trace: NodeTrace, route: IpRoute) -> Onward:
@@ -42,25 +44,40 @@ def onward(leg: Leg, trace: NodeTrace, route: IpRoute) -> Onward:
 
 
 def route_origin(leg: Leg, trace: NodeTrace, route: IpRoute) -> Iterator[Step]:
-    """Yield a route that is as it should be: which source put it there, and from which peers it was learned."""
+    """Yield a route that leads on: which source put it there, and from which peers it was learned.
+
+    Where it is another program's, and leads to a router that is no node, nobody can tell whether it leads to the goal.
+    """
     best = _best(leg, trace)
-    ours = best if best is not None and best.prefix == route.prefix else None
-    text = f"{route}{_attribution(trace, route, ours)}"
-    if ours is not None and _is_taken_over(leg, route, ours):
-        inspect = Command(trace.node, f"{leg.ip} route show match {leg.goal.address}")
-        yield leg.step(trace.node, "route", StepState.DOUBTFUL, text, inspect=inspect)
-        router = f"router {route.gateway}"
-        yield leg.step(router, "outside", StepState.UNSEEN, f"what it does with packets for {leg.goal.address}")
+    ours = best if best is not None and _is_same(best.route, route) else None
+    if ours is None and best is not None and leg.goal.node and not leg.goal.is_node and _by_stranger(leg, route):
+        yield _instead_of_ours(leg, trace, route, best)
+        if route.gateway:
+            text = f"what it does with packets for {leg.goal.address}"
+            yield leg.step(f"router {route.gateway}", "outside", StepState.UNSEEN, text)
         return
-    yield leg.step(trace.node, "route", StepState.OK, text)
+    yield leg.step(trace.node, "route", StepState.OK, f"{route}{_attribution(trace, route, ours)}")
     if ours is not None and ours.source == "learned":
         yield from learned_from(leg, trace, ours)
 
 
-def _is_taken_over(leg: Leg, route: IpRoute, ours: RouteStatus) -> bool:
-    """Return whether a route of another program has the place of ours, and leads to what is not the goal's node."""
-    overridden = ours.note is not None and ours.note.issue is RouteIssue.OVERRIDDEN
-    return overridden and route.hops != ours.route.hops and leg.facts.records.node_of(route.gateway) != leg.goal.node
+def _by_stranger(leg: Leg, route: IpRoute) -> bool:
+    """Return whether a route leads by something that is no node: a router, or a link that is to have the goal."""
+    return leg.facts.records.node_of(route.gateway) is None
+
+
+def _is_same(wanted: IpRoute, held: IpRoute) -> bool:
+    """Return whether the kernel's route is the one that a source of the agent wants."""
+    ours, theirs = ((route.prefix, route.protocol, route.metric) for route in (wanted, held))
+    return ours == theirs and {hop.gateway for hop in held.hops} <= {hop.gateway for hop in wanted.hops}
+
+
+def _instead_of_ours(leg: Leg, trace: NodeTrace, route: IpRoute, best: RouteStatus) -> Step:
+    by = f"router {route.gateway} is no node" if route.gateway else f"it takes {leg.goal.address} to be on that link"
+    whose = f"another program's (protocol {route.protocol})"
+    text = f"{route}, {whose}, wins over {best.route} ({best.source}), and may lead elsewhere: {by}"
+    inspect = Command(trace.node, f"{leg.ip} route show match {leg.goal.address}")
+    return leg.step(trace.node, "route", StepState.DOUBTFUL, text, inspect=inspect)
 
 
 def _attribution(trace: NodeTrace, route: IpRoute, ours: RouteStatus | None) -> str:

@@ -40,6 +40,41 @@ def test_a_route_that_is_not_ours_is_reported() -> None:
     assert "(not one of ours)" in next(route_origin(cluster.leg(), cluster.n1, taken)).text
 
 
+@pytest.mark.parametrize(
+    ("taken", "by"),
+    [
+        (route("10.65.2.0/26", "eth0", "192.0.2.254", 3), "router 192.0.2.254 is no node"),
+        (route("10.65.2.0/28", "eth0", "192.0.2.254", 3), "router 192.0.2.254 is no node"),
+        (route("10.65.2.0/26", "eth0", protocol=3), "it takes 10.65.2.1 to be on that link"),
+    ],
+    ids=["router", "longer prefix", "link"],
+)
+def test_a_route_of_others_by_what_is_no_node_is_a_doubt_and_is_followed(taken: IpRoute, by: str) -> None:
+    cluster = TwoNodes().n1_sends_b(taken, (TwoNodes().learned,))
+    assert chosen_route(cluster.leg(), cluster.n1) == taken
+    step, *beyond = route_origin(cluster.leg(), cluster.n1, taken)
+    assert step.state is StepState.DOUBTFUL
+    assert step.text == (
+        f"{taken}, another program's (protocol 3), wins over 10.65.2.0/26 via 192.0.2.2 dev eth0 proto 81 (learned),"
+        f" and may lead elsewhere: {by}"
+    )
+    unseen = [(f"router {taken.gateway}", StepState.UNSEEN)] if taken.gateway else []
+    assert [(one.where, one.state) for one in beyond] == unseen
+    assert step.inspect and step.inspect.line == "ip route show match 10.65.2.1"
+
+
+def test_a_route_of_others_by_the_goals_node_is_not_taken_for_ours() -> None:
+    taken = replace(TwoNodes().learned.route, protocol=4, metric=3)
+    cluster = TwoNodes().n1_sends_b(taken, (TwoNodes().learned,))
+    (step,) = route_origin(cluster.leg(), cluster.n1, taken)
+    assert (step.state, step.text) == (StepState.OK, f"{taken} (not one of ours)")
+
+
+def test_an_address_of_a_pod_elsewhere_that_this_node_has_leads_nowhere() -> None:
+    wanted = replace(TwoNodes().learned, route=route(f"{B}/32", "eth0", "192.0.2.2", 81))
+    assert "leads elsewhere" in text(TwoNodes().n1_sends_b(route(f"{B}/32", "lo", kind="local"), (wanted,)))
+
+
 def test_a_deleted_route_is_missed_where_a_shorter_one_carries_the_packet() -> None:
     found = text(TwoNodes().n1_sends_b(DEFAULT, (TwoNodes().learned,), repair=False))
     assert "learned wants 10.65.2.0/26 via 192.0.2.2" in found
@@ -80,19 +115,6 @@ def test_a_route_of_others_that_wins_and_leads_elsewhere_is_named() -> None:
     found = text(TwoNodes().n1_sends_b(replace(astray, kind="prohibit"), (wanted,)))
     assert found.startswith("prohibit 10.65.2.0/26")
     assert found.endswith("a route of protocol 4 with metric 7 wins over it")
-
-
-def test_a_route_of_others_by_a_router_that_has_the_place_of_ours_is_doubtful_and_the_router_out_of_sight() -> None:
-    by_router = replace(route("10.65.2.0/26", "eth0", "192.0.2.254", 3), metric=3)
-    wanted = replace(TwoNodes().learned, note=RouteNote(RouteIssue.OVERRIDDEN, protocol=3, metric=3))
-    cluster = TwoNodes().n1_sends_b(by_router, (wanted,))
-    found, beyond = route_origin(cluster.leg(), cluster.n1, by_router)
-    assert found.state is StepState.DOUBTFUL
-    assert found.text.endswith("(learned) (a route of protocol 3 with metric 3 wins over it)")
-    assert (beyond.where, beyond.state) == ("router 192.0.2.254", StepState.UNSEEN)
-    to_the_node = replace(by_router, hops=wanted.route.hops)
-    cluster = TwoNodes().n1_sends_b(to_the_node, (wanted,))
-    assert all(step.state is StepState.OK for step in route_origin(cluster.leg(), cluster.n1, to_the_node))
 
 
 def arriving(taken: IpRoute | None, wanted: tuple[RouteStatus, ...], goal: str = "b") -> tuple[str, str]:

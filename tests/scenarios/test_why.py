@@ -389,3 +389,18 @@ def test_a_strict_check_of_the_way_back_is_named(lab: Lab) -> None:
         assert (where, about) == ("n2", "reverse path")
         assert "the way back to" in cause and "leads by aside" in cause
         assert not reaches(lab)
+
+
+def test_a_route_of_others_by_a_router_that_knows_no_pod_is_in_doubt_and_what_it_wins_over_is_named(lab: Lab) -> None:
+    network = lab.routes("n1", "proto", "81").split()[0]
+    route = f"{network} via 192.0.2.254 metric 3"
+    with changed(lab, "n1", f"ip route add {route}", f"ip route del {route}"):
+        assert not reaches(lab)
+        found = command(lab, "why", "n1-1", "n2-1")
+        assert found.returncode == 0, "who looks from here cannot tell where the router leads"
+        wins = f"{network} via 192.0.2.254 dev eth0 proto 3 metric 3, another program's (protocol 3), wins over"
+        ours = f"{network} via 192.0.2.2 dev eth0 proto 81 metric 1030 (learned)"
+        assert any(f"{wins} {ours}" in line and line.startswith("  ! n1") for line in found.stdout.splitlines())
+        verdict = "nothing that can be seen between default/n1-1 and default/n2-1 is broken; in doubt: n1 (route);"
+        assert f"! {verdict}" in found.stdout
+        assert "-- ip route show match" in found.stdout
