@@ -51,19 +51,3 @@ def led_elsewhere(leg: Leg, trace: NodeTrace, came_by: str) -> Iterator[Step]:
         text = f"{because} sends packets from {leg.start.title} elsewhere: {found.route}, of table {found.table}"
         effect = f"they do not take the route to {leg.goal.title} in the main table"
         yield leg.step(trace.node, "rule", StepState.BROKEN, text, effect, inspect)
-
-
-def unanswered_next_hop(leg: Leg, trace: NodeTrace, device: str, gateway: str) -> Iterator[Step]:
-    """Yield a break where no host on the link answers that the next hop is there (ARP, NDP)."""
-    for one in trace.kernel.neighbours:
-        if (one.device, one.address) != (device, gateway):
-            continue
-        if one.asked:
-            text = f"next hop {gateway} is being asked for on {device} and has not answered yet"
-            inspect = Command(trace.node, f"{leg.ip} neigh show {gateway}")
-            yield leg.step(trace.node, "neighbour", StepState.DOUBTFUL, text, inspect=inspect)
-        if one.unanswered:
-            text = f"next hop {gateway} does not answer on {device} (its neighbour entry is FAILED)"
-            effect = "packets wait for its hardware address and are dropped; that host, or the link to it, is down"
-            inspect = Command(trace.node, f"{leg.ip} neigh show {gateway}")
-            yield leg.step(trace.node, "neighbour", StepState.BROKEN, text, effect, inspect)

@@ -11,6 +11,7 @@ from explain.device import sysctl_name
 from explain.facts import Leg
 from explain.filters import filtered_in_pod
 from explain.mtu import too_narrow
+from explain.neighbour import strange_pod
 from explain.records import PodRecord
 from explain.step import Command, Step, StepState
 from felix_py.status_model import DeviceFacts, NodeTrace, PodFacts
@@ -79,6 +80,7 @@ def arriving(leg: Leg, trace: NodeTrace, outer: DeviceFacts, pod: PodRecord, siz
     elif not seen.device.up:
         yield _down(leg, pod, seen.device, "nothing reaches the pod")
     else:
+        yield from strange_pod(leg, trace, outer, seen.device)
         yield from too_narrow(leg, (trace.node, outer), (pod.title, seen.device), pod.pod, size)
         yield leg.step(pod.title, "pod", StepState.OK, f"{leg.goal.address} arrives by {seen.device.name}")
         yield from filtered_in_pod(leg, pod, seen)

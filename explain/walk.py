@@ -12,7 +12,8 @@ from explain.facts import Leg
 from explain.filters import filtered_packets
 from explain.link import Onward, arrival_device, link
 from explain.mtu import narrowed, too_narrow, too_wide
-from explain.passage import led_elsewhere, reverse_path, unanswered_next_hop
+from explain.neighbour import strange_next_hop, unanswered_next_hop
+from explain.passage import led_elsewhere, reverse_path
 from explain.pod import arriving, largest_packet, leaving
 from explain.route import chosen_route, onward, route_fault, route_origin
 from explain.step import Step, StepState
@@ -74,7 +75,9 @@ def _through(leg: Leg, trace: NodeTrace, came_by: str, size: int) -> Generator[S
     yield from led_elsewhere(leg, trace, came_by)
     yield from filtered_packets(leg, trace)
     if not arrived:
-        yield from unanswered_next_hop(leg, trace, route.device, route.gateway or leg.goal.address)
+        next_hop = route.device, route.gateway or leg.goal.address
+        yield from unanswered_next_hop(leg, trace, *next_hop)
+        yield from strange_next_hop(leg, trace, *next_hop)
         return onward(leg, trace, route)
     device = trace.kernel.device(route.device)
     if leg.goal.pod and device:

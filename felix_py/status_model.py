@@ -404,6 +404,9 @@ class KernelFacts(Struct, frozen=True):
         found = (one for one in self.passages if (one.source, one.destination) == (source, destination))
         return next(found, None)
 
+    def neighbour(self, device: str, address: str) -> NeighbourFacts | None:
+        return next((one for one in self.neighbours if (one.device, one.address) == (device, address)), None)
+
     def device_with(self, address: str) -> DeviceFacts | None:
         return next((device for device in self.devices if address in device.addresses), None)
 

@@ -67,7 +67,7 @@ def kernel_facts(
         routes = {unpack(address): _route(here, address, names) for address in (to, from_)}
         shown = {route.device for route in routes.values() if route} | set(pods.values())
         devices = tuple(_devices(links, here.addresses(), shown))
-        neighbours = tuple(_next_hops(here, routes.values(), names))
+        neighbours = tuple(_next_hops(here, routes, names))
         named_pods = {unpack(address): name for address, name in pods.items()}
         filters = packet_filters(names)
         towards = _with_devices(here, sessions, names)
@@ -140,9 +140,12 @@ def _tracked_connections() -> tuple[int, int]:
     return (int(found[paths[0]]), int(found[paths[1]])) if len(found) == len(paths) else (0, 0)
 
 
-def _next_hops(here: Devices, routes: Iterable[IpRoute | None], names: Mapping[int, str]) -> Iterator[NeighbourFacts]:
-    """Yield the neighbour entries of the routes' next hops."""
-    wanted = {(hop.device, hop.gateway) for route in routes if route for hop in route.hops if hop.gateway}
+def _next_hops(
+    here: Devices, routes: Mapping[str, IpRoute | None], names: Mapping[int, str]
+) -> Iterator[NeighbourFacts]:
+    """Yield the neighbour entries of the next hops of routes, each by what it leads to, which may be on the link."""
+    leading = [(address, route) for address, route in routes.items() if route and route.kind != "local"]
+    wanted = {(hop.device, hop.gateway or address) for address, route in leading for hop in route.hops}
     for entry in here.neighbours() if wanted else ():
         if (names.get(entry.index, ""), unpack(entry.address)) in wanted:
             yield _neighbour(entry, names[entry.index])
@@ -278,7 +281,7 @@ def _in_pod(pod: Devices, ends: tuple[bytes, bytes], address: bytes, host_index:
     begins = address == ends[0]
     other = ends[1] if begins else ends[0]
     route = _route(pod, other, names)
-    gateway = next(_next_hops(pod, [route], names), None)
+    gateway = next(_next_hops(pod, {unpack(other): route}, names), None)
     filters, own = packet_filters(names), (unpack(address), names[index])
     leaves_by = _device_towards(pod, other, names)
     filtered = tuple(filtered_in_pod(filters, own, unpack(other), leaves_by, begins=begins))

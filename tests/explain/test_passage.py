@@ -1,13 +1,13 @@
-"""Reverse-path checks, routing rules and next hops that do not answer."""
+"""Reverse-path checks and routing rules."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from explain.facts import Leg
-from explain.passage import led_elsewhere, reverse_path, unanswered_next_hop
+from explain.passage import led_elsewhere, reverse_path
 from explain.step import StepState
-from felix_py.status_model import NeighbourFacts, NodeTrace, Passage
+from felix_py.status_model import NodeTrace, Passage
 from tests.explain.cluster import DEFAULT, A, B, TwoNodes, node_trace, route, with_device, with_route
 
 N2 = with_device(node_trace(2, 1), "eth0", reverse_path=1)
@@ -67,24 +67,3 @@ def test_what_the_kernel_drops_is_broken_where_it_is_certain_by_which_device_it_
     (step,) = led_elsewhere(cluster.leg("b", "a"), cluster.n1, "eth0")
     assert step.state is StepState.DOUBTFUL
     assert list(led_elsewhere(cluster.leg("b", "a"), cluster.n1, "eth1")) == [], "it came in elsewhere"
-
-
-def test_a_next_hop_that_does_not_answer_is_found() -> None:
-    entry = NeighbourFacts("192.0.2.2", "eth0", unanswered=True)
-    cluster = TwoNodes()
-    for found, broken in (
-        (entry, True),
-        (replace(entry, unanswered=False), False),
-        (replace(entry, device="e"), False),
-    ):
-        trace = replace(cluster.n1, kernel=replace(cluster.n1.kernel, neighbours=(found,)))
-        steps = list(unanswered_next_hop(cluster.leg(), trace, "eth0", "192.0.2.2"))
-        assert [step.about for step in steps] == ["neighbour"] * broken
-
-
-def test_a_next_hop_that_is_being_asked_for_is_a_doubt() -> None:
-    cluster = TwoNodes()
-    asked = NeighbourFacts("192.0.2.2", "eth0", asked=True)
-    trace = replace(cluster.n1, kernel=replace(cluster.n1.kernel, neighbours=(asked,)))
-    (step,) = unanswered_next_hop(cluster.leg(), trace, "eth0", "192.0.2.2")
-    assert step.state is StepState.DOUBTFUL

@@ -404,3 +404,27 @@ def test_a_route_of_others_by_a_router_that_knows_no_pod_is_in_doubt_and_what_it
         verdict = "nothing that can be seen between default/n1-1 and default/n2-1 is broken; in doubt: n1 (route);"
         assert f"! {verdict}" in found.stdout
         assert "-- ip route show match" in found.stdout
+
+
+def test_a_next_hop_whose_hardware_address_somebody_wrote_is_found_and_its_repair_works(lab: Lab) -> None:
+    entry = "ip neigh replace 192.0.2.2 dev eth0 lladdr 02:00:00:00:00:99 nud permanent"
+    with changed(lab, "n1", entry, "ip neigh flush to 192.0.2.2 nud permanent"):
+        assert not reaches(lab)
+        found = why(lab)
+        where, about, cause = found.broken
+        assert (where, about, found.status) == ("n1", "neighbour", 1)
+        assert "the node takes 02:00:00:00:00:99 for next hop 192.0.2.2 on eth0, and eth0 of n2 has" in cause
+        lab.run("n1", *found.answer["broken"]["repair"].partition(" -- ")[2].split())
+        assert reaches(lab), "the command that repairs it does"
+        assert why(lab).status == 0
+
+
+def test_a_pod_whose_hardware_address_somebody_wrote_on_its_node_is_found(lab: Lab) -> None:
+    (device,) = [word for word in lab.routes("n2", address(lab, "n2-1")).split() if word.startswith("cali")]
+    entry = f"{address(lab, 'n2-1')} dev {device}"
+    change = f"ip neigh replace {entry} lladdr 02:00:00:00:00:99 nud permanent"
+    with changed(lab, "n2", change, f"ip neigh del {entry}"):
+        where, about, cause = why(lab).broken
+        assert (where, about) == ("n2", "neighbour")
+        assert f"the node takes 02:00:00:00:00:99 for {address(lab, 'n2-1')} on {device}" in cause
+        assert not reaches(lab)
