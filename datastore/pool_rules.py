@@ -10,13 +10,13 @@ from ipaddress import IPv4Network
 from datastore.fields import Network, network
 
 USUAL_BLOCK_SIZE = {4: 26, 6: 122}
-_BLOCK_SIZES = {4: range(20, 33), 6: range(116, 129)}
+BLOCK_SIZES = {4: range(20, 33), 6: range(116, 129)}
 _LINK_LOCAL = (network("169.254.0.0/16"), network("fe80::/10"))
 
 
 def misfit(cidr: Network, block_size: int | None, *, disabled: bool) -> str | None:
     """Return why a pool of this CIDR cannot be cut into blocks of this size; None: it can. block_size: in bits."""
-    sizes = _BLOCK_SIZES[cidr.version]
+    sizes = BLOCK_SIZES[cidr.version]
     size = USUAL_BLOCK_SIZE[cidr.version] if block_size is None else block_size
     if size not in sizes:
         return f"blockSize {size} is not between {sizes[0]} and {sizes[-1]} (IPv{cidr.version})"

@@ -42,7 +42,7 @@ nodes can't start from another address, as `sourceAddress: None` would have it; 
 of a Namespace, that nothing reads; and such an annotation `felix-py/…` of any object but a pod.
 
 What felixctl refuses to write and kubectl does not is read all the same, and yields a notice: what is wrong with
-selectors and uses of an IPPool, which gives no more addresses then, while those that are given are routed as before;
+selectors, uses and blockSize of an IPPool, which gives no more addresses then, while those that are given are routed;
 what of an IPReservation is no network, while the rest is reserved; what a BGPConfiguration sets for the mesh while
 `nodeToNodeMeshEnabled` is false; and what one named `node.NAME` sets for the whole cluster.
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from datastore import selector
 from datastore.field_types import Cidr, Items
 from datastore.fields import Network, interface, network
-from datastore.pool_rules import USUAL_BLOCK_SIZE, link_local_within, misfit, overlap
+from datastore.pool_rules import BLOCK_SIZES, USUAL_BLOCK_SIZE, link_local_within, misfit, overlap
 from datastore.record import Resource, Spec
 
 EncapsulationMode = Literal["Never", "Always", "CrossSubnet"]
@@ -59,12 +59,6 @@ class IPPoolSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _holds_a_block(self) -> Self:
-        if reason := misfit(network(self.cidr), self.block_size, disabled=self.disabled):
-            raise ValueError(reason)
-        return self
-
-    @model_validator(mode="after")
     def _is_not_link_local(self) -> Self:
         if reserved := link_local_within(network(self.cidr)):
             raise ValueError(f"cidr {self.cidr} overlaps {reserved}, which is link-local")
@@ -89,8 +83,9 @@ class IPPool(Resource):
 
     @property
     def block_size(self) -> int:
-        """The length of this pool's blocks in bits: what is written, else 26 or 122."""
-        return self.spec.block_size or USUAL_BLOCK_SIZE[self.network.version]
+        """The length of this pool's blocks in bits: what is written, if it is one of a pool's, else 26 or 122."""
+        written, usual = self.spec.block_size, USUAL_BLOCK_SIZE[self.network.version]
+        return usual if written is None or written not in BLOCK_SIZES[self.version] else written
 
     @property
     def enabled(self) -> bool:
@@ -104,8 +99,10 @@ class IPPool(Resource):
 
     @property
     def fault(self) -> str:
-        """What is wrong with who may have addresses of it. What has some keeps them, and is routed to all the same."""
+        """Why it can give no addresses. What has some keeps them, and is routed to all the same."""
         spec = self.spec
+        if reason := misfit(self.network, spec.block_size, disabled=spec.disabled):
+            return reason
         is_tunnelled = spec.ipip_mode != "Never" or spec.vxlan_mode != "Never"
         uses = tuple(spec.allowed_uses)
         return _fault(spec.node_selector, spec.namespace_selector) or _fault_of_uses(

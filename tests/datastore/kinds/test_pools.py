@@ -46,7 +46,7 @@ FAULTY = [
     {"namespaceSelector": "all()"}, {"allowedUses": ["LoadBalancer", "Workload"]},
     {"allowedUses": ["LoadBalancer"], "disableBGPExport": True},
     {"allowedUses": ["LoadBalancer"], "ipipMode": "Always"},
-    {"allowedUses": ["LoadBalancer"], "nodeSelector": "has(rack)"},
+    {"allowedUses": ["LoadBalancer"], "nodeSelector": "has(rack)"}, {"blockSize": 15}, {"blockSize": 33},
 ]  # fmt: skip
 
 
@@ -60,7 +60,19 @@ def test_a_fault_costs_a_pool_new_addresses_and_nothing_else(spec: dict[str, Any
     assert pool.fault and pool.enabled and not pool.allocatable
     assert pool.spec.ipip_mode != "Never" and pool.to_json() == written
     assert pool.selects_node({"rack": "a"}), "blocks are not given back for it"
-    assert not pool.with_spec(node_selector=None, namespace_selector=None, allowed_uses=None).fault
+    assert not pool.with_spec(node_selector=None, namespace_selector=None, allowed_uses=None, block_size=None).fault
+
+
+def test_a_pool_with_a_block_size_that_none_has_counts_as_one_with_the_usual_size() -> None:
+    sizes = {15: 26, 33: 26, 20: 20, 32: 32}
+    pools = [IPPool.read({"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/16", "blockSize": n}}) for n in sizes]
+    assert [pool.block_size for pool in pools] == list(sizes.values())
+
+
+def test_a_pool_that_is_smaller_than_a_block_gives_no_addresses_and_is_known() -> None:
+    small = IPPool.read({"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/30"}})
+    assert small.fault == "cidr 10.0.0.0/30 is smaller than one block of /26: set a larger blockSize or cidr"
+    assert not small.allocatable
 
 
 def test_each_overlapping_pool_is_named_once_with_the_widest() -> None:
