@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -110,35 +110,74 @@ def detect(
         for i in interfaces
         if i.up
     ]
-    match method.kind:
-        case "first-found":
-            found = _candidates(i for i in usable if not EXCLUDED.fullmatch(i.name))
-        case "interface":
-            found = _first_pattern(usable, method.patterns)
-        case "skip-interface":
-            found = _candidates(
-                i
-                for i in usable
-                if not EXCLUDED.fullmatch(i.name) and not any(p.search(i.name) for p in method.patterns)
-            )
-        case "cidr":
-            found = [
-                (i.name, a)
-                for i in usable
-                if not EXCLUDED.fullmatch(i.name)
-                for a in i.addresses
-                if any(a.version == n.version and a.ip in n for n in method.networks)
-            ]
-        case "can-reach":
-            source = source_towards(version, method.destination)
-            found = [(i.name, a) for i in usable for a in i.addresses if str(a.ip) == source]
-        case "kubernetes-internal-ip":
-            found = [(i.name, a) for i in usable for a in i.addresses if a.ip in internal]
+    fit = _fitting(method, version, usable, source_towards, internal)
+    found = fit.found
+    if stored is not None and not fit.is_informed:
+        found = [(i.name, a) for i in usable for a in i.addresses if a.ip == stored.ip]
+        if found:
+            warn(f"detect the node's IPv{version} address by {method.text}: {fit.otherwise}; it keeps {stored.ip}")
     same = [address for _, address in found if stored is not None and address.ip == stored.ip]
     if same:
         return stored if stored in same else same[0]  # the length may have changed
     by_default = source_towards(version, OUTSIDE[version]) if len({name for name, _ in found}) > 1 else None
+    if not found:
+        raise AutodetectionError(
+            f"detect the node's IPv{version} address by {method.text}: {fit.otherwise};"
+            f" set {'IP' if version == 4 else 'IP6'} or another method"
+        )
     return _chosen(found, method.text, version, by_default, warn)
+
+
+class _Fitting(NamedTuple):
+    """The addresses that fit a method, each with its device. otherwise: why there is none.
+
+    is_informed: whether what the method goes by is known at present; a name may not resolve for a while.
+    """
+
+    found: Sequence[tuple[str, Interface]]
+    otherwise: str = "no device that is up has one that fits"
+    is_informed: bool = True
+
+
+def _fitting(
+    method: Method,
+    version: int,
+    usable: Sequence[HostInterface],
+    source_towards: Callable[[int, str], str | None],
+    internal: Collection[Address],
+) -> _Fitting:
+    of_host = [i for i in usable if not EXCLUDED.fullmatch(i.name)]
+    match method.kind:
+        case "first-found":
+            return _Fitting(_candidates(of_host))
+        case "interface":
+            return _Fitting(_first_pattern(usable, method.patterns))
+        case "skip-interface":
+            return _Fitting(
+                _candidates(i for i in of_host if not any(pattern.search(i.name) for pattern in method.patterns))
+            )
+        case "cidr":
+            return _Fitting(
+                _with_address(of_host, lambda ip: any(ip.version == n.version and ip in n for n in method.networks))
+            )
+        case "can-reach":
+            source = source_towards(version, method.destination)
+            if source is None:
+                reason = f"{method.destination} has no IPv{version} address that is known, or no route leads there"
+                return _Fitting((), reason, is_informed=False)
+            found = _with_address(usable, lambda ip: str(ip) == source)
+            return _Fitting(found, f"{source}, from which {method.destination} is reached, is on no device that is up")
+        case "kubernetes-internal-ip":
+            named = sorted(str(ip) for ip in internal if ip.version == version)
+            if not named:
+                return _Fitting((), f"Kubernetes knows no InternalIP of IPv{version} of this node", is_informed=False)
+            return _Fitting(
+                _with_address(usable, lambda ip: ip in internal), f"{', '.join(named)} is on no device that is up"
+            )
+
+
+def _with_address(interfaces: Iterable[HostInterface], fits: Callable[[Address], bool]) -> list[tuple[str, Interface]]:
+    return [(name, address) for name, address in _candidates(interfaces) if fits(address.ip)]
 
 
 def _chosen(
@@ -150,11 +189,6 @@ def _chosen(
 ) -> Interface:
     """Return the one address found; several on one device count as its first."""
     devices = {name for name, _ in found}
-    if not found:
-        raise AutodetectionError(
-            f"detect the node's IPv{version} address by {method}: no device that is up has one that fits; "
-            f"set {'IP' if version == 4 else 'IP6'} or another method"
-        )
     if len(devices) > 1:
         rivals = ", ".join(f"{address} on {name}" for name, address in found)
         chosen = next((address for _, address in found if str(address.ip) == by_default), found[0][1])

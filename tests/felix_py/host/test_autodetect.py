@@ -67,8 +67,10 @@ def test_the_address_that_kubernetes_knows_is_taken_from_its_device() -> None:
     method, internal = Method.parse("kubernetes-internal-ip"), [ip_address("198.51.100.1"), ip_address("fd00::1")]
     assert str(detect(method, 4, [ETH0, ETH1], lambda version, to: None, None, internal)) == "198.51.100.1/25"
     assert str(detect(method, 6, [ETH0, ETH1], lambda version, to: None, None, internal)) == "fd00::1/64"
-    with pytest.raises(AutodetectionError, match="by kubernetes-internal-ip: no device that is up has one that fits"):
+    with pytest.raises(AutodetectionError, match="Kubernetes knows no InternalIP of IPv4 of this node; set IP or"):
         detect(method, 4, [ETH0, ETH1], lambda version, to: None)
+    with pytest.raises(AutodetectionError, match=r"198\.51\.100\.1 is on no device that is up"):
+        detect(method, 4, [ETH0], lambda version, to: None, None, internal)
 
 
 def test_a_device_that_is_down_does_not_count() -> None:
@@ -98,8 +100,23 @@ def test_can_reach_asks_for_the_way_to_a_host_in_the_family_that_is_wanted() -> 
 
 def test_can_reach_takes_the_kernels_source_address() -> None:
     assert found("can-reach=203.0.113.9", ETH0, ETH1, source="198.51.100.1") == "198.51.100.1/25"
-    with pytest.raises(AutodetectionError, match="no device"):
+    with pytest.raises(
+        AutodetectionError, match=r"203\.0\.113\.9 has no IPv4 address that is known, or no route leads"
+    ):
         found("can-reach=203.0.113.9", ETH0, ETH1, source=None)
+    with pytest.raises(AutodetectionError, match=r"198\.51\.100\.1, from which 203\.0\.113\.9 is reached, is on no"):
+        found("can-reach=203.0.113.9", ETH0, source="198.51.100.1")
+
+
+@pytest.mark.parametrize("text", ["can-reach=router.example", "kubernetes-internal-ip"])
+def test_while_what_a_method_goes_by_is_not_known_the_node_keeps_the_address_that_it_has(text: str) -> None:
+    """A name server that is away must not keep the agent of a node from starting again."""
+    method, said = Method.parse(text), list[str]()
+    stored = ip_interface("198.51.100.1/25")
+    assert detect(method, 4, [ETH0, ETH1], lambda version, to: None, stored, warn=said.append) == stored
+    assert [one for one in said if one.endswith("; it keeps 198.51.100.1")] == said != []
+    with pytest.raises(AutodetectionError):
+        detect(method, 4, [ETH0], lambda version, to: None, stored)
 
 
 @pytest.mark.parametrize(
