@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from selectors import EVENT_READ, DefaultSelector
+from selectors import EVENT_READ, BaseSelector, DefaultSelector
 from threading import Thread
 from typing import NamedTuple
 
@@ -53,16 +53,24 @@ class Asking:
 
     def __init__(self, access: PlainAccess, *connections: Sequence[Question]) -> None:
         """connections: what each asks, one question after the other."""
-        self._connections = [_Connection(access, questions) for questions in connections]
+        self._access = access
+        self._connections: list[_Connection] = []
+        self._begun: list[_Connection] = []
+        """Those of which nothing was read yet."""
+        for questions in connections:
+            self.ask(*questions)
+
+    def ask(self, *questions: Question) -> None:
+        """Ask more, by a connection of its own."""
+        self._begun.append(_Connection(self._access, questions))
+        self._connections.append(self._begun[-1])
 
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what arrives, in any order, until all is answered. Raises NoPlainAnswer."""
         with DefaultSelector() as selector:
             try:
-                for each in self._connections:
-                    selector.register(each.opened(), EVENT_READ, each)
                 silent_steps = 0
-                while waiting := [key.data for key in selector.get_map().values()]:
+                while waiting := self._waiting(selector):
                     ready = [key.data for key, _ in selector.select(STEP_SECONDS)]
                     heard = [found for each in ready or waiting if (found := each.received()) is not None]
                     silent_steps = 0 if heard else silent_steps + 1
@@ -74,6 +82,13 @@ class Asking:
                     yield from chain.from_iterable(heard)
             except (OSError, ValueError, DamagedBody) as error:
                 raise NoPlainAnswer(str(error)) from None
+
+    def _waiting(self, selector: BaseSelector) -> list[_Connection]:
+        """Return the connections that have something to answer, those that were begun meanwhile among them."""
+        while self._begun:
+            each = self._begun.pop()
+            selector.register(each.opened(), EVENT_READ, each)
+        return [key.data for key in selector.get_map().values()]
 
     def close(self) -> None:
         """End what is under way."""

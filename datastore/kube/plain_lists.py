@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from datastore.kube.folded_metadata import unfolded
-from datastore.kube.handle_table import has_columns, read_table
+from datastore.kube.handle_table import read_table
 from datastore.kube.list_message import ListMessage
 from datastore.kube.page import read_page
 from datastore.kube.pod_message import PodMessage
@@ -74,8 +74,7 @@ def stored_affinity(text: bytes) -> PlainAffinity | None:
 
 
 def plain_handles(body: bytes) -> list[HandleSummary]:
-    """Return the handles of a table, in no order. Raises OddObject: it lacks columns, or one of them is odd."""
-    found = read_table(body) if has_columns(body) else None
-    if found is None:
+    """Return the handles of a table that has the columns, in no order. Raises OddObject: one of them is odd."""
+    if (found := read_table(body)) is None:
         raise OddObject("the table of handles")
     return found

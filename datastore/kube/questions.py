@@ -28,7 +28,9 @@ class Question(NamedTuple):
 
 PODS = Question("/api/v1/pods", MEDIA_TYPE)
 NODES = Question("/api/v1/nodes")
-HANDLES = Question(f"{_CALICOS}/ipamhandles?includeObject=None", TABLE)
+HANDLES = Question(f"{_CALICOS}/ipamhandles")
+HANDLE_TABLE = Question(f"{HANDLES.path}?includeObject=None", TABLE)
+"""It has all that is wanted where the definition of handles is ours."""
 BLOCKS = Question(f"{_CALICOS}/ipamblocks")
 AFFINITIES = Question(f"{_CALICOS}/blockaffinities")
 POOLS = Question(f"{_CALICOS}/ippools")

@@ -33,6 +33,6 @@ def ask_api(url: str, namespace: str) -> Asking | None:
     return Asking(
         access,
         (questions.PODS,),
-        (questions.HANDLES,),
+        (questions.HANDLE_TABLE,),
         (questions.BLOCKS, questions.AFFINITIES, questions.POOLS, questions.NODES, questions.lease(namespace)),
     )

@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 from datastore.kube import pod_message, questions
 from datastore.kube.asking import Asking, NoPlainAnswer
+from datastore.kube.handle_table import has_columns
 from datastore.kube.plain_lists import ArrivingPods, plain_handles, plain_objects, stored_affinity
 from datastore.kube.questions import Question
 from datastore.plain_claims import plain_core_node, plain_pool
-from datastore.summaries import BLOCKS, ODD
+from datastore.summaries import BLOCKS, HANDLES, ODD
 from felixctl.ipam.records import IpamRecords
 from felixctl.leader import Leader, leader_told
 
 READERS: Mapping[Question, Callable[[bytes], list[Any]]] = {
-    questions.HANDLES: plain_handles,
+    questions.HANDLES: partial(plain_objects, read=HANDLES.read),
+    questions.HANDLE_TABLE: plain_handles,
     questions.BLOCKS: partial(plain_objects, read=BLOCKS.read),
     questions.AFFINITIES: partial(plain_objects, read=stored_affinity),
     questions.POOLS: partial(plain_objects, read=plain_pool),
@@ -56,20 +58,23 @@ def _read(asking: Asking, namespace: str, now: float) -> Cluster:
     found: dict[Question, list[Any]] = {}
     leader: Leader | None = None
     for question, status, part in asking.arrivals():
-        if question == questions.PODS:
-            pods.feed(part)
-        elif part:
-            parts[question].append(part)
+        if part or question == questions.PODS:
+            take = pods.feed if question == questions.PODS else parts[question].append
+            take(part)
+            continue
+        body = b"".join(parts.pop(question, ()))
+        if question == questions.HANDLE_TABLE and not has_columns(body):
+            asking.ask(questions.HANDLES)
         elif question in READERS:  # while more of the pods is on its way
-            found[question] = READERS[question](b"".join(parts.pop(question)))
+            found[question] = READERS[question](body)
         else:
-            leader = leader_told(status, b"".join(parts.pop(question)), namespace, now)
+            leader = leader_told(status, body, namespace, now)
     records = IpamRecords(
         blocks=sorted(found[questions.BLOCKS], key=_NAME),
         pools=sorted(found[questions.POOLS], key=_NAME),
         nodes=sorted(found[questions.NODES], key=_NAME),
         endpoints=pods.end(),
-        handles=found[questions.HANDLES],
+        handles=next(found[one] for one in (questions.HANDLE_TABLE, questions.HANDLES) if one in found),
         affinities=found[questions.AFFINITIES],
     )
     return Cluster(records, leader)

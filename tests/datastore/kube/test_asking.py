@@ -112,6 +112,17 @@ def test_what_is_asked_over_several_connections_is_answered(tmp_path: Path) -> N
     assert b"\r\nAccept: application/vnd.kubernetes.protobuf\r\n" in of_pods
 
 
+def test_more_may_be_asked_by_what_was_answered(tmp_path: Path) -> None:
+    with serving(tmp_path, answers({PODS: LONG, BLOCKS: b"blocks", POOLS: b"pools"})) as (_, access):
+        asking, found = Asking(access, (BLOCKS,)), []
+        for one in asking.arrivals():
+            found.append(one)
+            if one == Arrival(BLOCKS, 200, b""):
+                asking.ask(POOLS, PODS)
+        asking.close()
+    assert bodies_of(found) == {BLOCKS: (200, b"blocks"), POOLS: (200, b"pools"), PODS: (200, LONG)}
+
+
 def test_an_answer_in_gzip_is_expanded(tmp_path: Path) -> None:
     answer = head(CHUNKED, "Content-Encoding: gzip") + chunks(gzip.compress(LONG))
     with serving(tmp_path, lambda asked: answer) as (_, access):

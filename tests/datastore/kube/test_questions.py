@@ -9,7 +9,7 @@ from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.kube import questions
-from datastore.kube.paths import CORE, collection, item
+from datastore.kube.paths import CORE, collection, item, with_query
 from datastore.kube.questions import Question
 from datastore.record import CRD, Resource
 
@@ -24,7 +24,8 @@ def test_each_question_asks_for_all_objects_of_a_kind() -> None:
         IPPool: questions.POOLS,
     }
     for kind, question in asked.items():
-        assert question.path.partition("?")[0] == collection(kind, CRD)
+        assert question.path == collection(kind, CRD)
+    assert questions.HANDLE_TABLE.path == with_query(questions.HANDLES.path, {"includeObject": "None"})
 
 
 def test_the_lease_is_that_of_the_controllers() -> None:

@@ -16,7 +16,7 @@ from tests.datastore.kube.test_plain_access import config, written
 BODIES = {
     question: question.path.encode()
     for question in (
-        *(questions.PODS, questions.HANDLES, questions.BLOCKS, questions.AFFINITIES, questions.POOLS),
+        *(questions.PODS, questions.HANDLE_TABLE, questions.BLOCKS, questions.AFFINITIES, questions.POOLS),
         *(questions.NODES, questions.lease("apart")),
     )
 }
