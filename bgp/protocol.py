@@ -10,12 +10,13 @@ that takes, Hello and Problem, are the same in every version.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from bgp.packed_prefixes import packed, unpacked
 from bgp.path_report import PathReport
 from bgp.protocol_version import UNSTATED, VERSION
 from bgp.speaker import Attributes, LearnedPath, LearnedPaths, Speaker, announcements_from_json, announcements_to_json
@@ -155,7 +156,7 @@ def _to_json(message: SidecarMessage) -> dict[str, Any]:
         case Learned(routes):
             return {"learned": _grouped(routes)}
         case Withdrawn(prefixes):
-            return {"withdrawn": list(map(str, prefixes))}
+            return {"withdrawn": packed(prefixes)}
         case ReplayEnd(converged):
             return {"replay_end": converged}
         case Converged():
@@ -181,13 +182,13 @@ def _from_json(record: dict[str, Any]) -> SidecarMessage:
         case {"announce": groups}:
             return Announce(announcements_from_json(groups))
         case {"withdraw": prefixes}:
-            return Withdraw(_prefixes(prefixes))
+            return Withdraw(tuple(map(Prefix.parse, prefixes)))
         case {"complete": True}:
             return Complete()
         case {"learned": groups}:
             return Learned(_learned(groups))
-        case {"withdrawn": prefixes}:
-            return Withdrawn(_prefixes(prefixes))
+        case {"withdrawn": groups}:
+            return Withdrawn(tuple(unpacked(groups)))
         case {"replay_end": bool(converged)}:
             return ReplayEnd(converged)
         case {"converged": True}:
@@ -206,20 +207,18 @@ def _from_json(record: dict[str, Any]) -> SidecarMessage:
 
 
 def _grouped(routes: Mapping[Prefix, LearnedPaths]) -> list[list[Any]]:
-    """Return `[[[next hop, peer], …], [prefix, …]]` per set of paths: most prefixes of a peer share theirs."""
-    groups: dict[LearnedPaths, list[str]] = {}
+    """Return `[[[next hop, peer], …], packed prefixes]` per set of paths: most prefixes of a peer share theirs."""
+    groups: dict[LearnedPaths, list[Prefix]] = {}
     for prefix, paths in routes.items():
-        groups.setdefault(paths, []).append(str(prefix))
-    return [[[[unpack(path.next_hop), path.peer] for path in paths], prefixes] for paths, prefixes in groups.items()]
+        groups.setdefault(paths, []).append(prefix)
+    return [
+        [[[unpack(path.next_hop), path.peer] for path in paths], packed(prefixes)] for paths, prefixes in groups.items()
+    ]
 
 
 def _learned(groups: list[list[Any]]) -> dict[Prefix, LearnedPaths]:
     routes: dict[Prefix, LearnedPaths] = {}
     for pairs, prefixes in groups:
         paths = tuple(LearnedPath(pack(next_hop), str(peer)) for next_hop, peer in pairs)
-        routes.update((Prefix.parse(text), paths) for text in prefixes)
+        routes.update(dict.fromkeys(unpacked(prefixes), paths))
     return routes
-
-
-def _prefixes(texts: Iterable[str]) -> tuple[Prefix, ...]:
-    return tuple(map(Prefix.parse, texts))

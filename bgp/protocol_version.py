@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of what a line holds (bgp/protocol.py), the sidecar's report included."""
 
 UNSTATED = 0

@@ -74,7 +74,11 @@ messages = st.one_of(
 def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.SidecarMessage) -> None:
     line = protocol.encode(message)
     assert line.count(b"\n") == 1
-    assert protocol.decode(line) == message
+    assert _unordered(protocol.decode(line)) == _unordered(message)
+
+
+def _unordered(message: protocol.SidecarMessage) -> object:
+    return sorted(message.prefixes) if isinstance(message, protocol.Withdrawn) else message
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,8 @@ def test_what_is_encoded_decodes_to_the_same_line_by_line(message: protocol.Side
         b'{"hello": "agent", "version": "newest"}',
         b'{"hello": "agent", "version": 1e400}',
         b'{"learned": 7}',
-        b'{"learned": [[["192.0.2.1"], ["10.0.0.1/8"]]]}',
+        b'{"learned": [[[["192.0.2.1", "192.0.2.1"]], ["10.0.0.0/8"]]]}',
+        b'{"withdrawn": [["ipv4", 8, "0a000001"]]}',
         b'{"withdraw": ["10.0.0.0/33"]}',
         b'{"configure": {}}',
         b'{"replay_end": "yes"}',
