@@ -326,9 +326,10 @@ class RibIn:
         limit, wrong = neighbour.import_policy.prefix_limit, import_filter.attributes(attributes, neighbour)
         received, only = self._received(attributes, None), self._only(peer, 0, attributes)
         room, new = usage.room(attributes, limit), 0
+        routes, all_accepted, changed, withdrawn = peer.routes, self._accepted, self.changed, self.withdrawn
         for prefix, path_id, _ in paths:
             key, reason = PathKey(prefix, path_id), wrong or import_filter.prefix(prefix, attributes, neighbour)
-            if reason is not None or new == room or key in peer.routes:
+            if reason is not None or new == room or key in routes:
                 usage.add(attributes, new)
                 self._put(peer, key, attributes, reason)
                 room, new = usage.room(attributes, limit), 0
@@ -336,11 +337,12 @@ class RibIn:
             new += 1
             if path_id != only[0].path_id:
                 only = self._only(peer, path_id, attributes)
-            peer.routes[key] = received
-            others = self._accepted.get(prefix)
-            self._accepted[prefix] = (*others, *only) if others else only
-            self.changed.add(prefix)
-            self.withdrawn.discard(prefix)
+            routes[key] = received
+            others = all_accepted.get(prefix)
+            all_accepted[prefix] = (*others, *only) if others else only
+            changed.add(prefix)
+            if withdrawn:  # a prefix is not hashed for nothing
+                withdrawn.discard(prefix)
         usage.add(attributes, new)
 
     def _end_of_rib(self, peer: PeerSession, family: Family) -> None:
