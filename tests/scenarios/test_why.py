@@ -76,7 +76,20 @@ def module_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def lab(module_lab: Lab) -> Iterator[Lab]:
     yield module_lab
-    until(lambda: reaches(module_lab) and module_lab.settled(), "the fault of the test before is gone")
+    until(
+        lambda: reaches(module_lab) and module_lab.settled() and not doubted(module_lab),
+        "the fault of the test before is gone",
+    )
+
+
+def doubted(lab: Lab) -> bool:
+    """Whether a node asks, or asked in vain, if the other is still there.
+
+    Packets go there meanwhile; but the kernel may have asked while the link was down, and take it for dead afterwards.
+    """
+    others = {"n1": "192.0.2.2", "n2": "192.0.2.1"}
+    shown = "".join(lab.run(node, "ip", "neigh", "show", other) for node, other in others.items())
+    return "PROBE" in shown or "FAILED" in shown
 
 
 @contextmanager
