@@ -48,7 +48,7 @@ def session_notices(
         *_overridden(candidates, chosen),
         *_without_session(own, inputs, peers),
         *_from_another_source(chosen.values(), inputs),
-        *_of_no_node(inputs.nodes, peers),
+        *of_no_node(inputs.nodes, peers),
         *(_password_notices(chosen.values(), inputs) if has_secrets else ()),
     }
     return tuple(sorted(found))
@@ -112,8 +112,11 @@ def _from_another_source(chosen: Iterable[Candidate], inputs: PeeringInputs) -> 
                 yield notice_of(peer, "spec.sourceAddress", _KNOWN_BY_ITS_ADDRESS)
 
 
-def _of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer that is no node's, as one with a typing error: of every node, as none has it."""
+def of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[Notice]:
+    """Yield a notice for each BGPPeer that is no node's, as one with a typing error: of every node, as none has it.
+
+    felixctl says it too, of what it has just written.
+    """
     names = {node.name for node in nodes}
     selecting = {peer.spec.node_selector: peer for peer in peers if peer.spec.node_selector}
     labels = [(node.name, node.labels) for node in nodes] if selecting else []  # made up anew for each look

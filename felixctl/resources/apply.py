@@ -42,14 +42,14 @@ SignOfLife = Callable[[Store, Node], Awaitable[str | None]]
 
 
 class Preview(NamedTuple):
-    """What is to be written, and a sentence for each document that says what a file does not decide."""
+    """What is to be written, and a sentence for each document that says what no file decides, or what means nothing."""
 
     steps: list[Write]
     not_taken: list[str]
 
 
 class Done(NamedTuple):
-    """What was created or changed, and a sentence for each document that says what a file does not decide."""
+    """What was created or changed, and the same sentences."""
 
     written: list[Resource]
     not_taken: list[str]
@@ -62,7 +62,7 @@ async def preview(store: Store, batch: FileContents, decide: Decision, *, on_kub
     if on_kubernetes:
         state = replace(state, namespaces=await _namespaces(store, keys))
     steps = plan.decided(batch, state, decide)
-    return Preview(steps, plan.not_taken(batch.manifests, state, steps))
+    return Preview(steps, [*plan.not_taken(batch.manifests, state, steps), *plan.of_no_node(state, steps)])
 
 
 async def carry_out(store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False) -> Done:
@@ -259,7 +259,7 @@ async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterStat
         await _existing(store, keys),
         pools=(await store.list(IPPool)).objects if addressing else (),
         blocks=(await store.list(IPAMBlock)).objects if "IPPool" in kinds_meant else (),
-        nodes=(await store.list(Node)).objects if addressing else (),
+        nodes=(await store.list(Node)).objects if addressing or "BGPPeer" in kinds_meant else (),
         bgp=(await store.list(BGPConfiguration)).objects if addressing else (),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from datastore.errors import Invalid
-from datastore.kinds.bgp import BGPConfiguration
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool, forbidden_changes, misfitting_blocks, overlapping_pools
@@ -188,6 +188,20 @@ def not_taken(items: Iterable[Manifest], state: ClusterState, steps: Iterable[Wr
         if new is not None and (fields := contents.not_taken(one, new, old)):
             sentences.append(f"{one.key}: {', '.join(fields)}: the datastore or an agent sets this; it stays as it is")
     return sentences
+
+
+def of_no_node(state: ClusterState, steps: Sequence[Write]) -> list[str]:
+    """Return a sentence for each BGPPeer to be written that means none of the nodes, as for a typing error.
+
+    Without any node, as while a cluster is set up, nothing is said.
+    """
+    peers = [step.resource for step in steps if isinstance(step.resource, BGPPeer)]
+    nodes = _after(Node, state.nodes, [step.resource for step in steps])
+    if not peers or not nodes:
+        return []
+    from bgp import session_notices  # imported late: what sessions follow from comes with it
+
+    return [str(notice) for notice in session_notices.of_no_node(nodes, peers)]
 
 
 def _cluster_problems(steps: Sequence[Create | Update], state: ClusterState) -> Iterator[str]:

@@ -42,6 +42,20 @@ def test_what_was_written_and_is_not_obeyed_is_printed_on_stderr_with_status_0(f
         assert "notice" not in ended.out
 
 
+NODE = "{apiVersion: projectcalico.org/v3, kind: Node, metadata: {name: n1, labels: {rack: a}}}\n"
+
+
+def test_a_peer_that_means_no_node_is_named_where_there_are_nodes(felixctl: Felixctl) -> None:
+    misspelt = PEER.rstrip() + "\n  nodeSelector: rack == 'aa'\n"
+    assert felixctl("create", "-f", "-", stdin=misspelt).err == ""
+    felixctl("apply", "-f", "-", stdin=NODE)
+    for arguments in (("--dry-run",), ()):
+        ended = felixctl("apply", *arguments, "-f", "-", stdin=misspelt + "  keepaliveTime: 10s\n")
+        assert ended.status == 0
+        assert 'notice: BGPPeer "tor-1" spec.nodeSelector: no node has labels that match;' in ended.err
+    assert felixctl("apply", "-f", "-", stdin=PEER.rstrip() + "\n  nodeSelector: rack == 'a'\n").err == ""
+
+
 def test_a_dry_run_prints_the_notices_of_what_would_be_written(felixctl: Felixctl) -> None:
     felixctl("apply", "-f", "-", stdin=PEER)
     ended = felixctl("apply", "--dry-run", "-f", "-", stdin=FILTERED)
