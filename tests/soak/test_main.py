@@ -17,7 +17,7 @@ from tests.processes import children
 
 def test_pods_and_addresses_come_and_go_beside_crashes_and_nothing_grows_or_is_left() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "soak", "--minutes", "0.4"], capture_output=True, text=True, check=False, cwd=TREE
+        [sys.executable, "-m", "soak", "--minutes", "0.2"], capture_output=True, text=True, check=False, cwd=TREE
     )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     found = json.loads((TREE / "build" / "soak.json").read_text())
