@@ -52,6 +52,12 @@ def explain(reason: str) -> str:
     return f"{meaning} (NOTIFICATION {code}/{subcode} {direction})"
 
 
+def refuses_router_id(reason: str) -> bool:
+    """True if one end refuses the other's router id. On an internal session the two must differ (RFC 6286 §2.1)."""
+    found = _NOTIFICATION.search(reason)
+    return found is not None and found.groups()[1:] == ("2", "3")
+
+
 def is_silent(reason: str) -> bool:
     """True if no NOTIFICATION ended the session: only then may it be a restart (RFC 4724 §4.2)."""
     return reason.startswith(_SILENT_ENDS)

@@ -48,10 +48,10 @@ from bgp.events import (
 )
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.limits import LIFTED_BY_WITHDRAWALS, WARN_AT, WARN_UNTIL, Share, Usage
-from bgp.notification import explain, is_more_informative, is_silent
+from bgp.notification import explain, is_more_informative, is_silent, refuses_router_id
 from bgp.speaker import Attributes, LearnedPaths, LocalNode, Neighbour
 from net.family import FAMILIES, Family
-from net.prefix import Prefix
+from net.prefix import Prefix, unpack
 
 # A real Calico node that restarts sends its end-of-RIB up to 240 s after its session is up.
 END_OF_RIB_SECONDS = 300.0
@@ -293,7 +293,7 @@ class RibIn:
         was_up = peer.state is SessionState.UP
         self._enter(peer, SessionState.DOWN, now)
         if was_up or is_more_informative(reason, peer.last_error):
-            peer.last_error = explain(reason)
+            peer.last_error = _explained(peer, reason, self._filter)
         if not was_up:
             return
         peer.flaps += 1
@@ -438,6 +438,16 @@ def _preserved_families(peer: PeerSession) -> set[Family]:
     """Return the families whose forwarding state the peer preserved over its restart, by the F bits of its new OPEN."""
     restart = peer.open.restart if peer.open is not None else None
     return {family for family, preserved in restart.families if preserved} if restart is not None else set()
+
+
+def _explained(peer: PeerSession, reason: str, rules: ImportFilter | None) -> str:
+    """Return why a session ended; of one that two router ids alike keep from coming up, which it is, and the cure."""
+    own = rules.local.router_id if rules is not None else b""
+    theirs = peer.open.router_id if peer.open is not None else own
+    if not refuses_router_id(reason) or peer.external or theirs != own:
+        return explain(reason)
+    cure = "give one of them another (CALICO_ROUTER_ID of a node)"
+    return f"{explain(reason)}: this node and {peer.neighbour.address} have the same, {unpack(own)}; {cure}"
 
 
 def _wrong_as(neighbour: Neighbour, opened: PeerOpen) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgp.notification import explain, is_more_informative, is_silent
+from bgp.notification import explain, is_more_informative, is_silent, refuses_router_id
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_only_an_end_without_notification_is_silent() -> None:
     assert is_silent("closing connection")
     assert not is_silent("notification received (6,2)")
     assert not is_silent("")
+
+
+def test_a_router_id_that_is_refused_is_told_from_a_wrong_as() -> None:
+    assert refuses_router_id("peer reset, message [notification sent (2,3)] error[BGP Identifier collision]")
+    assert not refuses_router_id("notification received (2,2)")
+    assert not refuses_router_id("closing connection")

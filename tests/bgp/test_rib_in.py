@@ -346,6 +346,20 @@ def test_a_wrong_as_is_explained_and_bare_retries_do_not_hide_it() -> None:
     assert rib.peers[A].state is SessionState.DOWN
 
 
+def test_two_router_ids_alike_are_named_with_the_cure() -> None:
+    alike = f"this node and {A} have the same, {OWN}; give one of them another (CALICO_ROUTER_ID of a node)"
+    for last_open, words in (
+        (replace(opened(), router_id=pack(OWN)), f": {alike}"),
+        (None, f": {alike}"),
+        (opened(), ""),
+    ):
+        rib = rib_in(A)
+        if last_open:
+            rib.fold(last_open, 1)
+        rib.fold(PeerDown(A, "notification received (2,3)"), 1)
+        assert rib.peers[A].last_error == f"bad router id (NOTIFICATION 2/3 received){words}"
+
+
 class AnyLife(RuleBasedStateMachine):
     """Two peers say anything in any order: the index by prefix is always what the peers' own tables say."""
 

@@ -98,6 +98,21 @@ async def test_a_wrong_as_is_in_the_status(fabric: Fabric) -> None:
         assert shown["info"].endswith(f": {shown['last_error']}")
 
 
+async def test_two_nodes_with_one_router_id_say_so_and_what_to_do(fabric: Fabric) -> None:
+    def alike(number: int, other: int) -> Speaker:
+        plain, router_id = mesh(number, [other]), pack("192.0.2.77")
+        return replace(plain, router_id=router_id, local=replace(plain.local, router_id=router_id))
+
+    async with node(fabric, 1) as a, node(fabric, 2) as b:
+        await a.agent.configure(alike(1, 2))
+        await a.agent.announce({})
+        await b.agent.configure(alike(2, 1))
+        await b.agent.announce({})
+        for one, other in ((a, 2), (b, 1)):
+            error = (await one.wait_for_error(other, "router id"))["last_error"]
+            assert f": this node and {address(other)} have the same, 192.0.2.77; give one of them another" in error
+
+
 async def test_sessions_with_a_password_come_up_and_with_two_different_ones_do_not(fabric: Fabric) -> None:
     def secured(number: int, *keys: tuple[int, str]) -> Speaker:
         plain = mesh(number, [other for other, _ in keys])
