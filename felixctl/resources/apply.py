@@ -75,15 +75,16 @@ async def carry_out(store: Store, batch: FileContents, decide: Decision, *, on_k
     return await _retried(once)
 
 
-async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
-    """Change one resource as people see it; return it, or nothing where the edit changed nothing."""
+async def change(store: Store, key: ObjectKey, edit: Callable[[Json], Json]) -> Done:
+    """Change one resource as people see it; nothing is written where the edit changed nothing."""
 
-    async def once() -> list[Resource]:
+    async def once() -> Done:
         state = await _cluster_state(store, [key])
         if key not in state.existing:
             raise CommandError(f"{key} does not exist in the datastore")
         changed = edit(view.of(state.existing[key]))
-        return await _write(store, plan.edited(key, changed, state))
+        steps = plan.edited(key, changed, state)
+        return Done(await _write(store, steps), plan.of_no_node(state, steps))
 
     return await _retried(once)
 

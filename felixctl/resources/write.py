@@ -22,7 +22,7 @@ from felixctl.host_settings import DEFAULT_RUN_DIR
 from felixctl.ipam.local_agent import sign_of_life
 from felixctl.options import RunDir, Url
 from felixctl.resources import patches, plan
-from felixctl.resources.apply import carry_out, change, preview, removal, remove
+from felixctl.resources.apply import Done, carry_out, change, preview, removal, remove
 from felixctl.resources.arguments import (
     DryRun,
     Files,
@@ -218,7 +218,7 @@ def patch(
             expected = "a list of operations" if patch_type is PatchType.JSON else "one mapping"
             raise CommandError(f"patch {key}: with --type {patch_type} the patch is {expected}", MISUSED)
     show(f"Successfully patched 1 '{key.noun.kind}' resource\n")
-    _show_notices(patched, (), url)
+    _show_notices(patched.written, patched.not_taken, url)
 
 
 @app.command()
@@ -270,7 +270,7 @@ def _mistakes_of(batch: FileContents) -> Iterator[None]:
         raise CommandError((*untold, *error.sentences), error.status) from None
 
 
-def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> list[Resource]:
+def _edit(url: str, key: ObjectKey, edit: Callable[[Json], Json]) -> Done:
     if key.noun.written_by:
         raise CommandError(f"{key} is written by {key.noun.written_by} only")
     return writing(url, lambda store: change(store, key, edit))

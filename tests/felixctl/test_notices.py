@@ -54,6 +54,8 @@ def test_a_peer_that_means_no_node_is_named_where_there_are_nodes(felixctl: Feli
         assert ended.status == 0
         assert 'notice: BGPPeer "tor-1" spec.nodeSelector: no node has labels that match;' in ended.err
     assert felixctl("apply", "-f", "-", stdin=PEER.rstrip() + "\n  nodeSelector: rack == 'a'\n").err == ""
+    patched = felixctl("patch", "bgppeer", "tor-1", "-p", "{spec: {nodeSelector: rack == 'aa'}}")
+    assert "no node has labels that match" in patched.err
 
 
 def test_a_dry_run_prints_the_notices_of_what_would_be_written(felixctl: Felixctl) -> None:
