@@ -55,7 +55,7 @@ class CurrentNotices:
                     try:
                         found += notices_of(resource, has_namespaces=self._has_namespaces)
                     except Exception as failure:
-                        found.append(_unusable(resource, failure))
+                        found = found or [_unusable(resource, failure)]  # once is enough, whoever fails over it
                 origin = _origin(resource)
                 return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
             case Unreadable(kind, name, namespace, reason):
