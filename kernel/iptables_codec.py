@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -72,7 +73,7 @@ def chains(version: int, table: str, info: TableInfo, entries: bytes) -> Iterato
         if (hook := begins.get(entry.offset)) is not None:
             parts.append((hook, _CHAIN_NAMES[_HOOKS.index(hook)], current := []))
         current.append(entry)
-    after_head = {_next_of(found, offset): name for offset, name in names.items()}
+    after_head = {following.offset: names[entry.offset] for entry, following in pairwise(found) if entry.head}
     for hook, name, members in parts:
         drops = hook is not None and any(one.offset == info.underflows[hook] and one.verdict == -1 for one in members)
         ends = info.underflows[hook] if hook is not None else -1
@@ -82,11 +83,6 @@ def chains(version: int, table: str, info: TableInfo, entries: bytes) -> Iterato
 
 def _priority(table: str, hook: Hook | None) -> int:
     return _NAT_PRIORITIES.get(hook, 0) if table == NAT and hook else PRIORITIES.get(table, 0)
-
-
-def _next_of(entries: list[_Entry], offset: int) -> int:
-    following = (entry.offset for entry in entries if entry.offset > offset)
-    return next(following, -1)
 
 
 def _rule(entry: _Entry, names: Mapping[int, str], entries: list[_Entry]) -> Rule:
