@@ -22,6 +22,7 @@ def filtered_packets(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
     """Yield what the packet filters of a node drop of the packets between the two, and what could not be read."""
     effect = "they are lost on this node, though its routes are right"
     yield from _of_place(leg, _Place(trace.node, trace.node, effect), trace.kernel)
+    yield from _redirected(leg, trace)
     yield from _untracked(leg, trace)
     if trace.table_problem:
         inspect = Command(trace.node, "nft list table inet felix")
@@ -66,6 +67,25 @@ def _filtered(leg: Leg, place: _Place, found: Filtered) -> Iterator[Step]:
         text = f"a packet filter may drop some of {what}: {hit}"
         inspect = Command(place.shell, hit.shown_by)
         yield leg.step(place.where, "filter", StepState.DOUBTFUL, text, inspect=inspect)
+
+
+def _redirected(leg: Leg, trace: NodeTrace) -> Iterator[Step]:
+    """Yield what on a node gives packets that begin a connection another destination, or may."""
+    what = f"packets from {leg.start.title} to {leg.goal.title}"
+    for one in trace.kernel.redirected:
+        if (one.source, one.destination) != (leg.start.address, leg.goal.address):
+            continue
+        if hit := one.outcome.dropped:
+            but = ", but for those that a rule before it accepts" if one.outcome.partly else ""
+            text = f"address translation gives {what}{but} another destination: {hit}"
+            effect = f"they go there, and not to {leg.goal.title}"
+            repair = Command(trace.node, _let_pass(leg, hit, one.traffic))
+            inspect = Command(trace.node, hit.shown_by)
+            yield leg.step(trace.node, "translation", StepState.BROKEN, text, effect, inspect, repair)
+        for hit in one.outcome.doubts[:MOST_DOUBTS]:
+            text = f"address translation gives some of {what} another destination: {hit}"
+            inspect = Command(trace.node, hit.shown_by)
+            yield leg.step(trace.node, "translation", StepState.DOUBTFUL, text, inspect=inspect)
 
 
 def _let_pass(leg: Leg, hit: FilterHit, traffic: FilteredTraffic) -> str:

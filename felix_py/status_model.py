@@ -382,8 +382,10 @@ class KernelFacts(Struct, frozen=True):
     """What this node's kernel does with packets between two addresses. routes and pods are by address.
 
     pods: those of the two that are pods here whose namespace could be entered. unentered: why those of the others could
-    not be, a phrase each. filtered: of the packet filters only what drops something. unread: what decides about packets
-    and could not be read, a sentence each. connections, most_connections: of the connection tracking; 0 = it is unused.
+    not be, a phrase each. filtered: of the packet filters only what drops something. redirected: what gives packets
+    that begin a connection from the first to the second another destination, or may, as if it dropped them. unread:
+    what decides about packets and could not be read, a sentence each. connections, most_connections: of the connection
+    tracking; 0 = it is unused.
     """
 
     routes: Mapping[str, IpRoute | None] = field(default_factory=dict)
@@ -396,6 +398,7 @@ class KernelFacts(Struct, frozen=True):
     connections: int = 0
     most_connections: int = 0
     unentered: Mapping[str, str] = field(default_factory=dict)
+    redirected: tuple[Filtered, ...] = ()
 
     def device(self, name: str) -> DeviceFacts | None:
         return next((device for device in self.devices if device.name == name), None)

@@ -6,12 +6,13 @@ import errno
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 
 from kernel import nftables_codec as codec
 from kernel.message import explain
 from kernel.netlink import KernelError, NetlinkSocket
-from net.packet_filter import Action, Chain, Rule
+from net.packet_filter import Action, Chain, Packet, Rule
 
 LOADED = Path("/sys/module/nf_tables")
 MODULES = Path(f"/lib/modules/{os.uname().release}/kernel/net/netfilter")
@@ -20,11 +21,12 @@ _ABSENT = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 _NAT = "nat"
 
 
-def read_nftables(devices: Mapping[int, str], *, nat: bool = False) -> list[Chain]:
+def read_nftables(devices: Mapping[int, str], *, nat: bool = False, translated: Packet | None = None) -> list[Chain]:
     """Return the attached chains and those that they lead to. devices: names by index. Raises KernelError.
 
-    nat: also those that translate addresses, and can drop nothing. A module that is not loaded has none, and is not
-    loaded for the question.
+    nat: also those that translate addresses, and can drop nothing; translated: of these, only what this packet is known
+    to come to, as kube-proxy has a chain for each Service. A module that is not loaded has none, and is not loaded for
+    the question.
     """
     if not is_loaded():
         return []
@@ -35,12 +37,19 @@ def read_nftables(devices: Mapping[int, str], *, nat: bool = False) -> list[Chai
             return []
         raise KernelError(f"read nftables: {explain(error.errno or 0)}", error.errno or 0) from None
     with closing(netlink):
-        return _Reading(netlink, devices).chains(nat=nat)
+        return _Reading(netlink, devices).chains(nat=nat, translated=translated)
 
 
 def is_loaded() -> bool:
     """Whether the kernel has nftables now, without loading a module for the question."""
     return LOADED.exists() or not any(MODULES.glob("nf_tables.ko*"))
+
+
+def _leads_on(rule: Rule, packet: Packet | None) -> bool:
+    """Return whether a rule leads to another chain; with a packet: whether it is known that it may come there."""
+    if rule.action not in (Action.JUMP, Action.GOTO):
+        return False
+    return packet is None or (rule.is_read and rule.matches(packet) is not False)
 
 
 class _Reading:
@@ -50,17 +59,20 @@ class _Reading:
         self._netlink, self._devices = netlink, devices
         self._sets: dict[tuple[int, str, str], codec.Elements] = {}
 
-    def chains(self, *, nat: bool) -> list[Chain]:
+    def chains(self, *, nat: bool, translated: Packet | None) -> list[Chain]:
         heads = {(head.family, head.table, head.name): head for head in self._heads()}
-        pending = [key for key, head in heads.items() if head.hook and (nat or head.kind != _NAT)]
+        attached = [(key, head.kind == _NAT) for key, head in heads.items() if head.hook]
+        # Taken from the end: what filters comes first, so that nothing of it is left out for being met in a nat chain.
+        pending = sorted((one for one in attached if nat or not one[1]), key=itemgetter(1), reverse=True)
         found: dict[tuple[int, str, str], Chain] = {}
         while pending:
-            key = pending.pop()
+            key, translates = pending.pop()
             if key in found or key not in heads:
                 continue
             rules = self._rules(heads[key])
             found[key] = heads[key].with_rules(rules)
-            pending += [(*key[:2], rule.target) for rule in rules if rule.action in (Action.JUMP, Action.GOTO)]
+            only_for = translated if translates else None
+            pending += [((*key[:2], rule.target), translates) for rule in rules if _leads_on(rule, only_for)]
         return list(found.values())
 
     def _heads(self) -> list[codec.ChainHead]:

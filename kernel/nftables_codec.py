@@ -28,6 +28,7 @@ _DEVICE_HOOKS = (Hook.INGRESS, Hook.EGRESS)
 _NETDEV = 5
 _ETHERTYPES = {0x0800: 4, 0x86DD: 6}
 _DROP = 0
+_DNAT = 1  # NFT_NAT_DNAT
 _INTERVAL_END, _INVERTED = 1, 1
 _EQUAL, _NOT_EQUAL, _LESS, _AT_MOST, _MORE, _AT_LEAST = range(6)
 
@@ -184,7 +185,10 @@ class _Program:
                 yield Rule(tuple(self._conditions), action_of(target), target)
             case "reject":
                 yield Rule(tuple(self._conditions), Action.REJECT)
-            case "masq" | "nat" | "redir":
+            case "nat":
+                target = "dnat" if _number(part.get(1, bytes(4))) == _DNAT else "snat"
+                yield Rule(tuple(self._conditions), Action.ACCEPT, target)
+            case "masq" | "redir":
                 yield Rule(tuple(self._conditions), Action.ACCEPT, name)
             case "queue" | "tproxy" | "synproxy" | "fwd":
                 yield Rule(tuple(self._conditions), Action.UNREAD, name)

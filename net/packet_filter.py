@@ -212,6 +212,9 @@ def _value_text(looked_at: Field, value: bytes) -> str:
     return "0x" + value.hex()
 
 
+_NEW_DESTINATION = frozenset({"dnat", "redir", "DNAT", "NETMAP", "REDIRECT"})
+
+
 class Rule(Struct, frozen=True):
     """target: the chain to go to, or what is called an action that is not read, or that accepts and translates."""
 
@@ -223,6 +226,15 @@ class Rule(Struct, frozen=True):
         """Return whether it matches; None: it does for some packets, or that is not known."""
         answers = [condition.holds(packet) for condition in self.conditions]
         return False if False in answers else None if None in answers else True
+
+    @property
+    def redirects(self) -> bool:
+        """Whether what it matches gets another destination."""
+        return self.action is Action.ACCEPT and self.target in _NEW_DESTINATION
+
+    @property
+    def is_read(self) -> bool:
+        return all(condition.field is not None for condition in self.conditions)
 
     def may_be_for_all(self, packet: Packet) -> bool:
         """Return whether it may match every packet that this one stands for: what is read of it does, the rest may."""
@@ -337,11 +349,22 @@ class PacketFilters(Struct, frozen=True, dict=True):
 
     def outcome(self, hooks: Iterable[Hook], packet: Packet) -> FilterOutcome:
         """Return what becomes of a packet that passes these hooks."""
+        return self._followed(hooks, packet, translates=False)
+
+    def redirected(self, hook: Hook, packet: Packet) -> FilterOutcome:
+        """Return what gives a packet that begins a connection another destination, as if that dropped it.
+
+        Rules that ask for what is not read are left out: those of kube-proxy and container engines are for Services and
+        for the host's own addresses, and say so in such words.
+        """
+        return self._followed((hook,), packet, translates=True)
+
+    def _followed(self, hooks: Iterable[Hook], packet: Packet, *, translates: bool) -> FilterOutcome:
         doubts: list[FilterHit] = []
         for hook in hooks:
             seen = packet.seen_at(hook)
             for base, is_sure in self.attached(hook, seen):
-                found = _Following(self._by_name, seen, base)
+                found = _Following(self._by_name, seen, base, translates=translates)
                 hit = found.decides()
                 doubts += found.doubts
                 if hit is not None and not is_sure:
@@ -353,21 +376,32 @@ class PacketFilters(Struct, frozen=True, dict=True):
 
 
 class _Following:
-    """One packet's way through one attached chain and those that it leads to."""
+    """One packet's way through one attached chain and those that it leads to.
 
-    def __init__(self, chains: Mapping[tuple[str, str, str], Chain], packet: Packet, base: Chain) -> None:
-        self._chains, self._packet, self._base = chains, packet, base
+    translates: it is followed to what gives it another destination, instead of to what drops it.
+    """
+
+    def __init__(
+        self, chains: Mapping[tuple[str, str, str], Chain], packet: Packet, base: Chain, *, translates: bool
+    ) -> None:
+        self._chains, self._packet, self._base, self._translates = chains, packet, base, translates
         self.doubts: list[FilterHit] = []
         self.lets_some_pass = False
         self._unread_pass = False
         self._for_some = False  # the chain that is followed sees only some of the packets
+        self._behind_unread = False  # what leads to the chain that is followed is not read
 
     def decides(self) -> FilterHit | None:
         """Return what drops the packet, None if it passes."""
         base, result = self._base, self._through(self._base, 0)
         if result is not None:
-            return self._judged(*result) if result[0].action.drops else None
-        return FilterHit(base.tool, base.table, base.name, sure=not self._unread_pass) if base.drops else None
+            return self._judged(*result) if self._is_sought(result[0]) else None
+        if self._translates or not base.drops:
+            return None
+        return FilterHit(base.tool, base.table, base.name, sure=not self._unread_pass)
+
+    def _is_sought(self, rule: Rule) -> bool:
+        return rule.redirects if self._translates else rule.action.drops
 
     def _judged(self, rule: Rule, chain: Chain, sure: bool = True) -> FilterHit:
         base = self._base
@@ -398,16 +432,18 @@ class _Following:
         if rule.action not in (Action.JUMP, Action.GOTO):
             return rule, chain
         target = self._chains.get((chain.tool, chain.table, rule.target))
-        before = self._for_some
-        self._for_some = before or not rule.may_be_for_all(self._packet)
+        before = self._for_some, self._behind_unread
+        self._for_some = self._for_some or not rule.may_be_for_all(self._packet)
+        self._behind_unread = self._behind_unread or not rule.is_read
         result = self._through(target, depth + 1) if target and depth < _DEEPEST else None
-        self._for_some = before
+        self._for_some, self._behind_unread = before
         return result
 
     def _note(self, entered: Rule, decides: Rule, chain: Chain) -> None:
         """Note a verdict that some packets meet, or perhaps none."""
-        if decides.action.drops:
-            self.doubts.append(self._judged(decides, chain, sure=False))
+        if self._is_sought(decides):
+            if not self._translates or (entered.is_read and not self._behind_unread):
+                self.doubts.append(self._judged(decides, chain, sure=False))
             return
         self.lets_some_pass = True
         if not self._for_some and all(rule.may_be_for_all(self._packet) for rule in (entered, decides)):

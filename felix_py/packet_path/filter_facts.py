@@ -38,15 +38,7 @@ def filtered_between(way: Way, source: str, destination: str, *, is_answer: bool
     there, back = way.routes.get(destination), way.routes.get(source)
     if there is None or not there.forwards:
         return
-    came_by, leaves_by = device_towards(way, source), device_towards(way, destination)
-    packet = Packet(pack(source), pack(destination), came_by, leaves_by, is_answer=is_answer)
-    hooks: tuple[Hook, ...]
-    if there.kind == "local":
-        hooks, packet = RECEIVED, replace(packet, leaves_by="")
-    elif back is not None and back.kind == "local":
-        hooks, packet = SENT, replace(packet, came_by="")
-    else:
-        hooks = FORWARDED
+    hooks, packet = _passing(way, source, destination, is_answer=is_answer)
     yield from _found(way.filters, FilteredTraffic.ENDS, source, destination, hooks, packet)
     for route, hooks in ((there, SENT), (back, RECEIVED)):
         device = way.devices.get(route.device) if route else None
@@ -56,6 +48,26 @@ def filtered_between(way: Way, source: str, destination: str, *, is_answer: bool
             ends = (own, gateway) if sent else (gateway, own)
             outer = Packet(*ends, came_by="" if sent else None, leaves_by=None if sent else "", protocol=IPIP_PROTOCOL)
             yield from _found(way.filters, FilteredTraffic.TUNNEL, source, destination, hooks, outer)
+
+
+def redirected_between(way: Way, source: str, destination: str) -> Iterator[Filtered]:
+    """Yield what gives packets that begin a connection another destination here, before any route is looked at."""
+    hooks, packet = _passing(way, source, destination, is_answer=False)
+    outcome = way.filters.redirected(Hook.OUTPUT if hooks is SENT else Hook.PREROUTING, packet)
+    if outcome != FilterOutcome():
+        yield Filtered(source, destination, FilteredTraffic.ENDS, outcome)
+
+
+def _passing(way: Way, source: str, destination: str, *, is_answer: bool) -> tuple[tuple[Hook, ...], Packet]:
+    """Return the hooks that packets from source to destination pass here, and what chains see of them."""
+    there, back = way.routes.get(destination), way.routes.get(source)
+    came_by, leaves_by = device_towards(way, source), device_towards(way, destination)
+    packet = Packet(pack(source), pack(destination), came_by, leaves_by, is_answer=is_answer)
+    if there is not None and there.kind == "local":
+        return RECEIVED, replace(packet, leaves_by="")
+    if back is not None and back.kind == "local":
+        return SENT, replace(packet, came_by="")
+    return FORWARDED, packet
 
 
 def device_towards(way: Way, address: str) -> str | None:

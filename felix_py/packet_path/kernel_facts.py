@@ -21,6 +21,7 @@ from felix_py.packet_path.filter_facts import (
     filtered_between,
     filtered_in_pod,
     filtered_sessions,
+    redirected_between,
 )
 from felix_py.status_model import DeviceFacts, KernelFacts, NeighbourFacts, Passage, PodFacts
 from kernel.iptables import read_iptables
@@ -33,7 +34,7 @@ from kernel.route import RouteKind, RouteSpec, ip_route
 from kernel.rule import deciding
 from kernel.sysctl import read_sysctls
 from net.ip_route import IpRoute
-from net.packet_filter import Chain, PacketFilters
+from net.packet_filter import Chain, Packet, PacketFilters
 from net.prefix import Prefix, unpack
 
 NAMESPACES = Path("/var/run/netns")
@@ -69,7 +70,7 @@ def kernel_facts(
         devices = tuple(_devices(links, here.addresses(), shown))
         neighbours = tuple(_next_hops(here, routes, names))
         named_pods = {unpack(address): name for address, name in pods.items()}
-        filters = packet_filters(names)
+        filters = packet_filters(names, nat=True, translated=Packet(from_, to, None, None))
         towards = _with_devices(here, sessions, names)
         way = Way(filters, routes, named_pods, {device.name: device for device in devices})
         passages = tuple(_passages(here, way, ((from_, to), (to, from_)), indices))
@@ -91,6 +92,7 @@ def kernel_facts(
         filters.unread,
         *_tracked_connections(),
         {address: reason for address, reason in read.items() if isinstance(reason, str)},
+        tuple(redirected_between(way, unpack(from_), unpack(to))),
     )
 
 
@@ -114,15 +116,15 @@ def _device_towards(here: Devices, address: bytes, names: Mapping[int, str]) -> 
     return used.pop() if len(used) == 1 else None
 
 
-def packet_filters(devices: Mapping[int, str], *, nat: bool = False) -> PacketFilters:
+def packet_filters(devices: Mapping[int, str], *, nat: bool = False, translated: Packet | None = None) -> PacketFilters:
     """Return the chains of nftables and of iptables-legacy; what cannot be read is named. devices: names by index.
 
-    nat: also those that translate addresses, and drop nothing.
+    nat: also those that translate addresses, and drop nothing; translated: of these, what this packet may come to.
     """
     chains: list[Chain] = []
     unread = []
     readers: tuple[Callable[[], list[Chain]], ...] = (
-        partial(read_nftables, devices, nat=nat),
+        partial(read_nftables, devices, nat=nat, translated=translated),
         partial(read_iptables, nat=nat),
     )
     for read in readers:

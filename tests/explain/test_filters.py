@@ -108,6 +108,24 @@ def test_a_table_of_the_nodes_own_that_is_not_as_it_should_be_is_a_doubt() -> No
     assert (step.state, step.text) == (StepState.DOUBTFUL, "natOutgoing is not carried out")
 
 
+def test_what_gives_packets_another_destination_is_named_with_the_command_that_lets_them_pass() -> None:
+    hit = FilterHit("iptables-legacy", "nat", "PREROUTING", rule="daddr 10.65.2.1 accept (DNAT)")
+    cluster = filters(TwoNodes(), redirected=(dropped(hit),))
+    (step,) = filtered_packets(cluster.leg(), cluster.n1)
+    assert (step.about, step.state) == ("translation", StepState.BROKEN)
+    assert step.text == f"address translation gives packets from default/a to default/b another destination: {hit}"
+    assert step.repair and step.repair.line.startswith("iptables-legacy -t nat -I PREROUTING -s 10.65.0.0/16 -d")
+    assert list(filtered_packets(cluster.leg("b", "a"), cluster.n1)) == [], "answers are not asked"
+
+
+def test_what_gives_some_packets_another_destination_is_a_doubt() -> None:
+    some = Filtered(A, B, FilteredTraffic.ENDS, FilterOutcome(doubts=(replace(NFT, sure=False),)))
+    cluster = filters(TwoNodes(), redirected=(some,))
+    (step,) = filtered_packets(cluster.leg(), cluster.n1)
+    assert (step.about, step.state) == ("translation", StepState.DOUBTFUL)
+    assert "gives some of packets from default/a to default/b another destination: nft table ip f" in step.text
+
+
 def test_a_full_table_of_connections_breaks_new_ones() -> None:
     cluster = filters(TwoNodes(), connections=4096, most_connections=4096)
     (step,) = filtered_packets(cluster.leg(), cluster.n1)

@@ -10,7 +10,8 @@ import pytest
 from kernel.netlink import KernelError
 from kernel.netns import inside
 from kernel.nftables import read_nftables
-from net.packet_filter import Chain
+from net.packet_filter import Chain, Packet
+from net.prefix import pack
 from tests.kernel.netns import Namespace, namespace
 
 
@@ -41,6 +42,38 @@ def test_attached_chains_are_read_with_those_they_lead_to_and_no_others() -> Non
     assert sorted(found) == ["inet f forward", "inet f own"]
     forward = found["inet f forward"]
     assert (forward.hook, forward.priority, forward.drops, forward.versions) == ("forward", 5, True, (4, 6))
+
+
+def test_of_what_translates_only_that_is_read_which_a_packet_is_known_to_come_to() -> None:
+    with namespace("nft") as here:
+        nft(
+            here,
+            "table inet f {\n chain pod {\n dnat ip to 192.0.2.9\n }\n chain service {\n drop\n }\n"
+            " chain both {\n accept\n }\n chain unknown {\n drop\n }\n"
+            " chain pre {\n type nat hook prerouting priority -100\n ip daddr 10.65.2.1 jump pod\n"
+            " ip daddr 10.96.0.1 jump service\n ip daddr 10.96.0.1 jump both\n fib daddr type local jump unknown\n }\n"
+            " chain forward {\n type filter hook forward priority 0\n jump both\n }\n}\n",
+        )
+        with inside(here.descriptor):
+            packet = Packet(pack("10.65.1.1"), pack("10.65.2.1"), None, None)
+            names = {chain.name for chain in read_nftables({}, nat=True, translated=packet)}
+            assert names == {"pre", "pod", "forward", "both"}
+            assert {chain.name for chain in read_nftables({}, nat=True)} == {*names, "service", "unknown"}
+
+
+def test_a_new_destination_is_told_from_a_new_source() -> None:
+    with namespace("nft") as here:
+        nft(
+            here,
+            "table ip t {\n chain pre {\n type nat hook prerouting priority -100\n dnat to 192.0.2.9\n }\n"
+            " chain post {\n type nat hook postrouting priority 100\n snat to 192.0.2.9\n }\n}\n",
+        )
+        with inside(here.descriptor):
+            found = {chain.name: chain.rules for chain in read_nftables({}, nat=True)}
+    assert {name: [(str(rule), rule.redirects) for rule in rules] for name, rules in found.items()} == {
+        "pre": [("accept (dnat)", True)],
+        "post": [("accept (snat)", False)],
+    }
 
 
 def test_chains_of_devices_are_read_with_the_devices_they_see() -> None:

@@ -234,3 +234,33 @@ def test_a_hit_names_the_commands_that_show_the_chain_and_let_packets_pass() -> 
     assert hit.accept_port(179) == both
     assert legacy.shown_by == "iptables-legacy -t raw -S PREROUTING"
     assert legacy.accept(iptables="-p 4") == "iptables-legacy -t raw -I PREROUTING -p 4 -j ACCEPT"
+
+
+def redirected(*rules: Rule, own: tuple[Rule, ...] = (), packet: Packet = PACKET) -> FilterOutcome:
+    chains = (Chain("nft", "ip f", "pre", rules, Hook.PREROUTING, drops=True), called(*own))
+    return PacketFilters(chains).redirected(Hook.PREROUTING, packet)
+
+
+TO_B = (equal(Field.DESTINATION, B),)
+DNAT = Rule(TO_B, Action.ACCEPT, "dnat")
+
+
+def test_a_rule_that_gives_packets_another_destination_is_found_and_a_policy_gives_none() -> None:
+    found = redirected(DNAT)
+    assert str(found.dropped) == "nft table ip f, chain pre, rule: daddr 10.65.2.1 accept (dnat)"
+    assert redirected(Rule((), Action.JUMP, "own"), own=(DNAT,)).dropped
+    assert redirected(ACCEPT, DNAT) == redirected(Rule((), Action.ACCEPT, "snat"), DNAT) == FilterOutcome()
+    assert redirected(Rule(TO_PORT_80, Action.ACCEPT), DNAT).partly
+    assert (
+        PacketFilters((Chain("nft", "ip f", "pre", (DNAT,), Hook.OUTPUT),)).redirected(Hook.PREROUTING, PACKET)
+        == FilterOutcome()
+    )
+
+
+def test_what_redirects_some_packets_is_a_doubt_but_not_where_its_condition_is_not_read() -> None:
+    some = Rule(TO_PORT_80, Action.ACCEPT, "DNAT")
+    assert [hit.rule for hit in redirected(some).doubts] == ["l4proto tcp dport 80 accept (DNAT)"]
+    assert redirected(Rule((UNREAD,), Action.ACCEPT, "DNAT")) == FilterOutcome()
+    for leads in (Rule((UNREAD,), Action.JUMP, "own"), Rule((UNREAD,), Action.GOTO, "own")):
+        assert redirected(leads, own=(some, DNAT)) == FilterOutcome(), "as kube-proxy's for the node's own addresses"
+    assert redirected(Rule((UNREAD,), Action.JUMP, "own"), DNAT, own=(some,)).dropped

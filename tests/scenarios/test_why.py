@@ -441,3 +441,38 @@ def test_a_pod_whose_hardware_address_somebody_wrote_on_its_node_is_found(lab: L
         assert (where, about) == ("n2", "neighbour")
         assert f"the node takes 02:00:00:00:00:99 for {address(lab, 'n2-1')} on {device}" in cause
         assert not reaches(lab)
+
+
+TRANSLATIONS = (
+    (
+        "nft add table ip t; nft add chain ip t pre '{ type nat hook prerouting priority -100; }';"
+        " nft add rule ip t pre ip daddr 10.65.0.0/16 dnat to 192.0.2.250",
+        "nft delete table ip t",
+        "nft table ip t, chain pre, rule: daddr 10.65.0.0/16 accept (dnat)",
+    ),
+    (
+        "iptables-nft -t nat -A PREROUTING -d 10.65.0.0/16 -j DNAT --to-destination 192.0.2.250",
+        "iptables-nft -t nat -F",
+        "nft table ip nat, chain PREROUTING, rule: daddr 10.65.0.0/16 accept (",
+    ),
+    (
+        "iptables-legacy -t nat -A PREROUTING -d 10.65.0.0/16 -j DNAT --to-destination 192.0.2.250",
+        "iptables-legacy -t nat -F",
+        "iptables-legacy table nat, chain PREROUTING, rule: daddr 10.65.0.0/16 accept (DNAT)",
+    ),
+)
+
+
+@pytest.mark.parametrize(("change", "undo", "named"), TRANSLATIONS)
+def test_a_rule_that_gives_packets_another_destination_is_named_and_its_repair_works(
+    lab: Lab, change: str, undo: str, named: str
+) -> None:
+    with changed(lab, "n2", change, undo):
+        found = why(lab)
+        where, about, cause = found.broken
+        assert (where, about, found.status) == ("n2", "translation", 1)
+        assert named in cause
+        assert not reaches(lab)
+        lab.run("n2", *found.answer["broken"]["repair"].partition(" -- ")[2].split())
+        assert reaches(lab), "the command that repairs it does"
+        assert why(lab).status == 0

@@ -15,6 +15,7 @@ from felix_py.packet_path.filter_facts import (
     filtered_forwarding,
     filtered_in_pod,
     filtered_sessions,
+    redirected_between,
 )
 from felix_py.status_model import DeviceFacts, Filtered, FilteredTraffic
 from net.ip_route import IpHop, IpRoute
@@ -68,6 +69,19 @@ def test_a_node_as_an_end_receives_or_sends() -> None:
     local = route(f"{B}/32", "lo", kind="local")
     assert found(way(chain(Hook.INPUT), chain(Hook.FORWARD), there=local)) == [("ENDS", "input")]
     assert found(way(chain(Hook.OUTPUT), chain(Hook.FORWARD), there=local), B, A) == [("ENDS", "output")]
+
+
+def test_what_redirects_packets_is_asked_where_they_come_in_or_where_the_node_sends() -> None:
+    def at(hook: Hook) -> Chain:
+        return chain(hook, Rule((), Action.ACCEPT, "dnat"))
+
+    both, local = (at(Hook.PREROUTING), at(Hook.OUTPUT)), route(f"{A}/32", "lo", kind="local")
+    assert shown(redirected_between(way(*both), A, B)) == [("ENDS", "prerouting")]
+    assert shown(redirected_between(way(*both, there=route(f"{B}/32", "lo", kind="local")), A, B)) == [
+        ("ENDS", "prerouting")
+    ]
+    assert shown(redirected_between(way(*both, back=local), A, B)) == [("ENDS", "output")]
+    assert shown(redirected_between(way(chain(Hook.PREROUTING)), A, B)) == []
 
 
 def test_an_answer_belongs_to_a_connection() -> None:
