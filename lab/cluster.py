@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 import datastore
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, Invalid
+from datastore.kinds.refusals import refusals
 from datastore.resources import read
 from lab.node import LabNode
 from lab.node_namespace import ROUTER, NodeNamespace
@@ -93,8 +94,10 @@ class LabCluster:
         Path(DATASTORE.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
         store = datastore.open(DATASTORE)
         try:
-            for record in self.spec.resources:
-                await store.create(read(record))
+            for resource in map(read, self.spec.resources):
+                if refused := "; ".join(refusals(resource)):
+                    raise Invalid(refused)
+                await store.create(resource)
         except DatastoreError as error:
             raise LabError(f"write the resources of lab {self.spec.name}: {error}; the lab ends") from None
         finally:
