@@ -7,6 +7,7 @@ journal then, which an ADD of that container carries out first.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,8 @@ FOLDER = "deletes"
 """Within the agent's state folder."""
 SHIM_SECONDS = 120
 """Longer than any shim lives: a file that it did not finish by then stays as it is."""
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the folder is still there."""
 
 
 class NotedDelHandler(Protocol):
@@ -40,7 +43,21 @@ class Notes:
     def __init__(self, state_dir: Path) -> None:
         """Make the folder. Raises OSError."""
         self._folder = state_dir / FOLDER
+        self._make()
+
+    def _make(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def keep(self) -> None:
+        """Make the folder anew wherever somebody removes it, until cancelled. Raises OSError: that cannot be done."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._folder.exists():
+                self._make()
+                log.warning(
+                    "%s was removed by somebody; it is made anew, as without it a DEL fails while the agent is away",
+                    self._folder,
+                )
 
     async def take_up(self, verbs: NotedDelHandler) -> None:
         """Take all up, oldest first; what fails is logged, and tried again at the next start.

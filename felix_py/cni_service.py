@@ -16,6 +16,7 @@ from cni.self_test import why_no_device
 from datastore.backoff import Backoff
 from felix_py.agent import Agent
 from felix_py.cni_network import CniNetwork
+from felix_py.files import keep_text
 from felix_py.parts import Parts
 from felix_py.tasks import begun_again
 
@@ -28,10 +29,14 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
     """Serve until cancelled. look_at_host: notes what of the host is in the way of pods. Raises OSError."""
     agent, server, verbs = parts.agent, parts.server, parts.verbs
     await agent.ready()
-    await server.start(partial(Notes(agent.settings.state_dir).take_up, verbs))
+    notes = Notes(agent.settings.state_dir)
+    await server.start(partial(notes.take_up, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(begun_again("keeping the plugin's socket", server.keep))
+            tasks.create_task(begun_again("keeping the folder of noted DELs", notes.keep))
+            named = partial(keep_text, agent.settings.nodename_file, agent.identity.node)
+            tasks.create_task(begun_again("keeping the file of the node's name", named))
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             tasks.create_task(begun_again("repeating releases", verbs.cleanup.run_repeated))
             writing = partial(verbs.endpoint_writer.run, server.wait_until_quiet_for)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
 from cni.files import replace
 
 log = logging.getLogger("felix.files")
+
+LOOK_SECONDS = 5.0
+"""How often it is looked whether a file is still there."""
 
 
 def read_text(path: Path) -> str:
@@ -30,3 +34,12 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     except OSError as error:
         size = len(text.encode())
         log.error("write %d bytes to %s: %s; its readers find what was there before", size, path, error.strerror)
+
+
+async def keep_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write the file anew wherever somebody has removed it, until cancelled. Raises OSError: that cannot be done."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if not path.exists():
+            replace(path, text.encode(), mode)
+            log.warning("%s was removed by somebody; it is written anew", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Sequence
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cni import notes as notes_module
 from cni.errors import CniError, Code
 from cni.journal import PendingRelease
 from cni.notes import Notes
 from cni.request import CniRequest
 from tests.cni.conftest import call
-from tests.cni.node import on_a_node, serving_node
+from tests.cni.node import on_a_node, serving_node, until
 
 
 class Recorder:
@@ -116,6 +118,21 @@ async def test_what_cannot_be_read_cuts_no_other_short(tmp_path: Path, caplog: p
     await notes.take_up(verbs)
     assert (verbs.done, [path.name for path in (tmp_path / "deletes").iterdir()]) == (["c1"], ["lost+found"])
     assert "deletes/lost+found'; if it is the note of a DEL" in caplog.text
+
+
+async def test_a_folder_that_somebody_removes_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notes_module, "LOOK_SECONDS", 0.01)
+    folder = tmp_path / "deletes"
+    keeping = asyncio.create_task(Notes(tmp_path).keep())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        folder.rmdir()
+        await until(folder.exists)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert f"{folder} was removed by somebody" in caplog.text
+    keeping.cancel()
 
 
 @on_a_node

@@ -33,6 +33,25 @@ def test_the_networks_list_is_not_there_before_a_pods_device_could_be_made(names
         process.wait()
 
 
+def test_what_others_look_for_on_disk_is_put_back_while_it_runs(namespace: str, tmp_path: Path) -> None:
+    process = agent(namespace, tmp_path)
+    assert process.stdout is not None
+    try:
+        assert any("ready: pods may be attached" in line for line in process.stdout)
+        (tmp_path / "nodename").unlink()
+        (tmp_path / "state" / "deletes").rmdir()
+        put_back = {"nodename was removed by somebody", "deletes was removed by somebody"}
+        for line in process.stdout:
+            put_back -= {one for one in put_back if one in line}
+            if not put_back:
+                break
+        assert (tmp_path / "nodename").read_text() == "n1"
+        assert (tmp_path / "state" / "deletes").is_dir()
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def test_requests_are_served_while_the_kernel_makes_the_tests_device(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, served, waited = asyncio.get_running_loop(), threading.Event(), list[bool]()
 

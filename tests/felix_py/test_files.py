@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from felix_py.files import read_text, write_text
+from felix_py import files
+from felix_py.files import keep_text, read_text, write_text
+from tests.felix_py.fakes import until
 
 
 def test_what_is_written_is_read_and_anyone_may_read_it(tmp_path: Path) -> None:
@@ -46,3 +49,23 @@ def test_where_it_cannot_be_written_that_is_logged_and_nothing_rises(
     (tmp_path / "file").write_text("in the way of a folder")
     write_text(tmp_path / "file" / "mtu", "1500")
     assert f"write 4 bytes to {tmp_path}/file/mtu" in caplog.text
+
+
+async def test_a_file_that_somebody_removes_is_written_anew_and_one_that_is_there_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
+    path = tmp_path / "calico" / "nodename"
+    keeping = asyncio.create_task(keep_text(path, "n1"))
+    await until(path.exists)
+    path.write_text("theirs")
+    caplog.clear()
+    other = asyncio.create_task(keep_text(tmp_path / "other", "n1"))
+    await until((tmp_path / "other").exists)
+    assert path.read_text() == "theirs"
+    path.unlink()
+    await until(path.exists)
+    assert path.read_text() == "n1"
+    assert f"{path} was removed by somebody" in caplog.text
+    keeping.cancel()
+    other.cancel()
