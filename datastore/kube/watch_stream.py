@@ -241,7 +241,8 @@ class WatchStream:
     async def _pause_after(self, failure: Exception) -> None:
         if not self._away:
             missing = " (are Calico's custom resource definitions installed?)" if isinstance(failure, NotServed) else ""
-            log.warning("%s: %s%s; it is tried again", self._what, str(failure) or "nothing came in time", missing)
+            said = str(failure).removeprefix(f"{self._what}: ") or "nothing came in time"  # a list has it
+            log.warning("%s: %s%s; it is tried again", self._what, said, missing)
         self._away = True
         kind = _kind_of(failure)
         await asyncio.sleep(self._pauses.after(kind, failure.retry_after_seconds if isinstance(failure, NotNow) else 0))

@@ -599,4 +599,4 @@ async def test_a_watch_of_one_object_that_fails_is_tried_again_and_names_it(
             assert event == InSync()
             break
         await store.close()
-    assert 'watch secrets "bgp": ' in caplog.text and "the key is away (500)" in caplog.text
+    assert 'watch secrets "bgp": the key is away (500); it is tried again' in caplog.messages
