@@ -42,8 +42,8 @@ INSTALL  := apt-get install -y --no-install-recommends $(MISSING)
 
 .PHONY: faults soak image kube kube-down kube-assets kube-assets-nodes kube-test kube-test-api kube-test-labs \
         kube-test-nodes lab lab-ipip lint bench bench-check clean setup packages \
-        test test-bgp test-cluster test-datastore test-faults test-kube test-labs test-machines test-packages test-runtimes \
-        test-runtimes-short test-kernel test-kernel-short
+        test test-bgp test-cluster test-datastore test-faults test-kernel test-kernel-short test-kube test-lab test-labs \
+        test-packages test-runtimes test-runtimes-short test-scenarios
 .DEFAULT_GOAL := lab
 
 lab: setup
@@ -73,24 +73,29 @@ test-kernel: setup
 test-kernel-short: setup
 	tests/vm/umlrun --timeout 900 --rw build -- $(PY) -m tests.vm.ipip short
 
-# Labs, container runtimes and clusters mostly wait and the rest mostly computes, so these parts of the tests run side by
-# side, five at a time: the sixth begins when lint has ended.
+# Clusters, labs and container runtimes mostly wait and the rest mostly computes, so the parts of the tests run side by
+# side, six at a time, those first that take longest: the short ones at the end of the list fill both processors while the
+# last of the long ones ends.
 test: kube-assets-nodes
-	@echo "lint, labs, packages, the Kubernetes API and machines are tested side by side; each prints its result at its end, after some minutes"
-	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target \
-	  test-labs test-kube test-packages test-machines lint test-datastore
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-kernel-short test-faults test-bgp
-	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+	@echo "six parts of the tests run at a time; each prints its result at its end, the first after some minutes"
+	@$(MAKE) --no-print-directory --jobs=6 --output-sync=target -o setup -o kube-assets -o kube-assets-nodes \
+	  test-cluster test-packages test-kube test-scenarios test-datastore test-runtimes-short \
+	  test-bgp test-labs test-faults test-kernel-short lint test-lab
 
-LABS := tests/lab tests/scenarios
 RUNTIMES := tests/runtimes
 KUBE := tests/kube tests/datastore tests/cluster
 SCALE := tests/kube/test_scale.py
 KUBE_LABS := tests/kube/three_nodes tests/kube/test_many_agents.py tests/kube/test_pod_cidrs.py
 STORES := tests/bench tests/datastore
 
+test-lab: setup
+	$(PY) -m felixctl lab run $(SPEC) --json build/lab.json --svg build/lab.svg
+
 test-labs: setup
-	$(PY) -m pytest -q -m "not long" $(LABS)
+	$(PY) -m pytest -q -m "not long" tests/lab
+
+test-scenarios: setup
+	$(PY) -m pytest -q -m "not long" tests/scenarios
 
 test-faults: setup
 	$(PY) -m pytest -q -m "not long" tests/faults
@@ -133,17 +138,12 @@ kube-assets-nodes: setup
 	$(PY) -m tests.kube.assets api nodes
 
 test-packages: setup
-	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(LABS) $(RUNTIMES) $(STORES) \
-	  tests/bgp tests/cluster tests/faults tests/kube)
+	$(PY) -m pytest -q -m "not long" $(addprefix --ignore=,$(RUNTIMES) $(STORES) \
+	  tests/bgp tests/cluster tests/faults tests/kube tests/lab tests/scenarios)
 
 # The packages whose tests have an API server of their own.
 test-datastore: kube-assets
 	$(PY) -m pytest -q -m "not long" $(STORES)
-
-# Machines that systemd runs, first without Kubernetes and then with it.
-test-machines:
-	@$(MAKE) --no-print-directory test-runtimes-short
-	@$(MAKE) --no-print-directory test-cluster
 
 # Real container runtimes on plain machines that systemd runs, installed as docs/standalone.md says.
 test-runtimes: setup
