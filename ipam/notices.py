@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datastore import selector
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, When, notice_of
+from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
 from datastore.notices import Notice
 
@@ -80,6 +81,19 @@ CONFIGURATION = FieldRules(
     },
     read_names=("default",),
 )
+
+
+def configuration_notices(configuration: IPAMConfig) -> tuple[Notice, ...]:
+    """Return what of IPAM's configuration is not obeyed; of one that is not read, that alone."""
+    found = CONFIGURATION.notices(configuration)
+    if configuration.name not in CONFIGURATION.read_names or not configuration.limits_borrowers:
+        return found
+    limit = NotObeyed(
+        f"maxBlocksPerHost {configuration.spec.max_blocks_per_host} forbids borrowing to who has so many blocks",
+        "such a node gets no more addresses, as if strictAffinity were true",
+    )
+    return (notice_of(configuration, "spec.strictAffinity", limit), *found)
+
 
 AFFINITY = FieldRules(
     {

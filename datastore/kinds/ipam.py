@@ -45,6 +45,14 @@ class IPAMConfig(Resource):
             return f'spec.kubeVirtVMAddressPersistence "{other}" is not one of {", ".join(PERSISTENCES)}'
         return ""
 
+    @property
+    def limits_borrowers(self) -> bool:
+        """Whether nodes may borrow and have a limit of blocks, which comes first: at the limit none borrows.
+
+        No fault, as Calico's manual has such a record; only the command that sets the one or the other refuses it.
+        """
+        return self.spec.max_blocks_per_host > 0 and not self.spec.strict_affinity
+
 
 class BlockAffinitySpec(Spec):
     state: Literal["", "pending", "confirmed", "pendingDeletion"]

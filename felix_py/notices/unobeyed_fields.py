@@ -39,6 +39,8 @@ def _of_kind(resource: Resource, *, has_namespaces: bool) -> tuple[Notice, ...]:
             return ipam.pool_notices(resource, has_namespaces=has_namespaces)
         case IPReservation():
             return ipam.reservation_notices(resource)
+        case IPAMConfig():
+            return ipam.configuration_notices(resource)
         case BGPConfiguration():
             return bgp.configuration_notices(resource, has_secrets=has_namespaces)
         case BGPPeer():

@@ -133,6 +133,12 @@ def _with(config: IPAMConfig, changes: Mapping[str, object]) -> IPAMConfig:
     changed = IPAMConfig.read({**record, "spec": {**record["spec"], **changes}})
     if changed.fault and not config.fault:
         raise Invalid(f'IPAMConfig "{config.name}": {changed.fault}')
+    if changed.limits_borrowers and not changes.keys().isdisjoint({"strictAffinity", "maxBlocksPerHost"}):
+        limit = f"maxBlocksPerHost {changed.spec.max_blocks_per_host}"
+        raise Invalid(
+            f'IPAMConfig "{config.name}": {limit} needs strictAffinity true, as a node at its limit borrows nothing all'
+            " the same; give --strictaffinity=true, or --max-blocks-per-host=0 for no limit but the usual one"
+        )
     return changed
 
 

@@ -32,16 +32,18 @@ async def test_no_block_is_claimed_where_the_cluster_forbids_it() -> None:
     assert (await store.list(BlockAffinity)).objects == ()
 
 
-async def test_a_host_owns_no_more_blocks_than_it_may() -> None:
+@pytest.mark.parametrize("strict_affinity", [True, False])
+async def test_a_host_owns_no_more_blocks_than_it_may_and_borrows_none_then(strict_affinity: bool) -> None:
     store = MemoryStore(
-        pool("pods", "10.65.0.0/24", block_size=30), config(strict_affinity=True, max_blocks_per_host=2)
+        pool("pods", "10.65.0.0/24", block_size=30), config(strict_affinity=strict_affinity, max_blocks_per_host=2)
     )
     allocator = Allocator(store)
     for number in range(8):
         await allocator.assign(pod(number))
+    await allocator.assign(pod(9, "n2"))
     with pytest.raises(BlockLimit, match="owns 2 IPv4 blocks, all full, and may own 2"):
-        await allocator.assign(pod(9))
-    assert len((await store.list(BlockAffinity)).objects) == 2
+        await allocator.assign(pod(10))
+    assert len((await store.list(BlockAffinity)).objects) == 3
 
 
 async def test_an_empty_block_of_another_host_is_taken_over_after_a_minute() -> None:

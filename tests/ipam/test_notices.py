@@ -8,7 +8,7 @@ import pytest
 
 from datastore.kinds.ipam import IPAMConfig
 from datastore.kinds.pools import IPPool, IPReservation
-from ipam.notices import CONFIGURATION, POOL, pool_notices, reservation_notices
+from ipam.notices import CONFIGURATION, POOL, configuration_notices, pool_notices, reservation_notices
 
 CIDR: dict[str, Any] = {"cidr": "10.65.0.0/16"}
 REQUIRED: dict[str, Any] = {"strictAffinity": False, "autoAllocateBlocks": True}
@@ -83,6 +83,18 @@ def test_of_the_configuration_only_the_addresses_of_virtual_machines_are_not_obe
     assert CONFIGURATION.notices(written.with_spec(kubevirt_vm_address_persistence="Disabled")) == ()
 
 
+def test_a_limit_of_blocks_where_nodes_may_borrow_is_taken_and_noticed() -> None:
+    """As in Calico's manual; what happens there at run time, too."""
+    limited = IPAMConfig.make("default", **REQUIRED, maxBlocksPerHost=4)
+    (notice,) = configuration_notices(limited)
+    assert str(notice) == (
+        'IPAMConfig "default" spec.strictAffinity: maxBlocksPerHost 4 forbids borrowing to who has so many blocks;'
+        " such a node gets no more addresses, as if strictAffinity were true"
+    )
+    assert configuration_notices(limited.with_spec(strict_affinity=True)) == ()
+    assert configuration_notices(limited.with_spec(max_blocks_per_host=0)) == ()
+
+
 def test_a_configuration_of_another_name_is_not_read() -> None:
-    (notice,) = CONFIGURATION.notices(IPAMConfig.make("mine", **REQUIRED))
+    (notice,) = configuration_notices(IPAMConfig.make("mine", **REQUIRED, maxBlocksPerHost=4))
     assert notice.field == ""
