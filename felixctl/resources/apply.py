@@ -23,6 +23,7 @@ from datastore.kinds.pools import IPPool
 from datastore.record import Resource
 from datastore.store import Delete, Store, Write
 from felixctl.errors import CommandError
+from felixctl.late_progress import Tell, counted, untold
 from felixctl.resources import plan, view
 from felixctl.resources.manifests import FileContents, ObjectKey
 from felixctl.resources.plan import ClusterState, Decision
@@ -55,22 +56,27 @@ class Done(NamedTuple):
     not_taken: list[str]
 
 
-async def preview(store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False) -> Preview:
+async def preview(
+    store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False, tell: Tell = untold
+) -> Preview:
     """Return what is to be written for the files' contents as things are."""
     keys = [one.key for one in batch.manifests]
-    state = await _cluster_state(store, keys)
+    state = await _cluster_state(store, keys, tell)
+    tell(f"{len(keys):,} resources are checked")
     if on_kubernetes:
         state = replace(state, namespaces=await _namespaces(store, keys))
     steps = plan.decided(batch, state, decide)
     return Preview(steps, [*plan.not_taken(batch.manifests, state, steps), *plan.of_no_node(state, steps)])
 
 
-async def carry_out(store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False) -> Done:
+async def carry_out(
+    store: Store, batch: FileContents, decide: Decision, *, on_kubernetes: bool = False, tell: Tell = untold
+) -> Done:
     """Write what is decided about the files' contents."""
 
     async def once() -> Done:
-        steps, not_taken = await preview(store, batch, decide, on_kubernetes=on_kubernetes)
-        return Done(await _write(store, steps), not_taken)
+        steps, not_taken = await preview(store, batch, decide, on_kubernetes=on_kubernetes, tell=tell)
+        return Done(await _write(store, steps, tell), not_taken)
 
     return await _retried(once)
 
@@ -211,16 +217,17 @@ async def _release_blocks_of_pool(store: Store, pool: IPPool) -> None:
         raise CommandError(f'{error}; IPPool "{pool.name}" is left disabled, delete it again') from error
 
 
-async def _write(store: Store, steps: Sequence[Write]) -> list[Resource]:
+async def _write(store: Store, steps: Sequence[Write], tell: Tell = untold) -> list[Resource]:
     """Write all at once or, where the store can't, one by one; return what was created or changed.
 
     Raises CommandError: the store failed between two writes; the sentence says how many were done.
     """
     written = [step.resource for step in steps if not isinstance(step, Delete)]
     if store.atomic:
+        tell(f"{len(steps):,} resources are written, all at once")
         await store.write(*steps)
         return written
-    for number, step in enumerate(steps):
+    for number, step in enumerate(counted(steps, tell, "resources written", len(steps))):
         try:
             await store.write(step)
         except DatastoreError as error:
@@ -241,9 +248,9 @@ async def _retried(work: Callable[[], Awaitable[T]]) -> T:
     return await work()
 
 
-async def _existing(store: Store, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Resource]:
+async def _existing(store: Store, keys: Sequence[ObjectKey], tell: Tell = untold) -> dict[ObjectKey, Resource]:
     found: dict[ObjectKey, Resource] = {}
-    for key in keys:
+    for key in counted(keys, tell, "resources looked up in the datastore", len(keys)):
         try:
             present = await found_or_none(store.get(key.model, key.name, key.namespace))
         except BadRecord as unread:
@@ -253,11 +260,11 @@ async def _existing(store: Store, keys: Iterable[ObjectKey]) -> dict[ObjectKey, 
     return found
 
 
-async def _cluster_state(store: Store, keys: Sequence[ObjectKey]) -> ClusterState:
+async def _cluster_state(store: Store, keys: Sequence[ObjectKey], tell: Tell = untold) -> ClusterState:
     kinds_meant = {key.noun.kind for key in keys}
     addressing = not kinds_meant.isdisjoint({"IPPool", "Node", "BGPConfiguration"})
     return ClusterState(
-        await _existing(store, keys),
+        await _existing(store, keys, tell),
         pools=(await store.list(IPPool)).objects if addressing else (),
         blocks=(await store.list(IPAMBlock)).objects if "IPPool" in kinds_meant else (),
         nodes=(await store.list(Node)).objects if addressing or "BGPPeer" in kinds_meant else (),

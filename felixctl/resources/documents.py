@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -46,17 +46,27 @@ def read(text: str, name: str) -> Reading:
     `name` is what messages call the text, such as its file. What is JSON is read as JSON, all else as YAML. A document
     that cannot be read does not hide those after it.
     """
-    documents: list[Document] = []
-    mistakes: list[str] = []
+    return reading_of(found_in(text, name))
+
+
+def found_in(text: str, name: str) -> Iterator[Document | str]:
+    """Yield one after the other what `read` returns in one piece: resources and mistakes."""
     for found in _values(text):
         if isinstance(found, _Mistake):
-            mistakes.append(f"read {name}{found.place}: {found.why}")
-            continue
-        for resource in _resources(found.value, f"{name}, line {found.line}"):
-            if isinstance(resource, Document):
-                documents.append(resource)
-            else:
-                mistakes.append(resource)
+            yield f"read {name}{found.place}: {found.why}"
+        else:
+            yield from _resources(found.value, f"{name}, line {found.line}")
+
+
+def reading_of(found: Iterable[Document | str]) -> Reading:
+    """Return the resources, and the mistakes, among what is found in a text."""
+    documents: list[Document] = []
+    mistakes: list[str] = []
+    for one in found:
+        if isinstance(one, Document):
+            documents.append(one)
+        else:
+            mistakes.append(one)
     return Reading(documents, mistakes)
 
 

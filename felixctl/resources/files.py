@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from felixctl.errors import MISUSED, CommandError, bounded
-from felixctl.resources.documents import Reading, read
+from felixctl.late_progress import Tell, counted, untold
+from felixctl.resources.documents import Reading, found_in, reading_of
 from felixctl.resources.manifests import FileContents, manifests_in
 from net.printable import one_line
 
@@ -23,6 +24,7 @@ def read_manifests(
     *,
     skip_unsupported: bool = False,
     skip_empty: bool = False,
+    tell: Tell = untold,
 ) -> FileContents:
     """Return what the files hold, mistakes included. Raises CommandError: no file is named, or there is nothing in it.
 
@@ -30,7 +32,7 @@ def read_manifests(
     """
     if not files:
         raise CommandError("no file is named: give -f FILE, or -f - for the standard input", MISUSED)
-    readings = [reading for file in files for reading in _readings(file, recursive)]
+    readings = [reading for file in files for reading in _readings(file, recursive, tell)]
     documents = (one for reading in readings for one in reading.documents)
     batch = manifests_in(documents, namespace, skip_unsupported=skip_unsupported)
     batch.mistakes[:0] = [mistake for reading in readings for mistake in reading.mistakes]
@@ -45,12 +47,12 @@ def skipped(batch: FileContents) -> str:
     return "".join(f"skipped: {one_line(sentence)}\n" for sentence in bounded(batch.skipped))
 
 
-def _readings(file: str, recursive: bool) -> Iterator[Reading]:
+def _readings(file: str, recursive: bool, tell: Tell) -> Iterator[Reading]:
     if file == "-":
-        yield _reading(_STANDARD_INPUT, sys.stdin.buffer.read)
+        yield _reading(_STANDARD_INPUT, sys.stdin.buffer.read, tell)
         return
     for path in _paths(Path(file), recursive):
-        yield _reading(str(path), path.read_bytes)
+        yield _reading(str(path), path.read_bytes, tell)
 
 
 def _paths(path: Path, recursive: bool) -> list[Path]:
@@ -60,9 +62,9 @@ def _paths(path: Path, recursive: bool) -> list[Path]:
     return sorted(found for found in inside if found.suffix in SUFFIXES and found.is_file())
 
 
-def _reading(name: str, reading: Callable[[], bytes]) -> Reading:
+def _reading(name: str, reading: Callable[[], bytes], tell: Tell) -> Reading:
     try:
-        return read(text_of(reading()), name)
+        return reading_of(counted(found_in(text_of(reading()), name), tell, f"resources read from {name}"))
     except OSError as error:
         return Reading([], [f"read {name}: {error.strerror}"])
     except UnicodeDecodeError as error:

@@ -20,6 +20,7 @@ from felixctl.connection import previewing, writing
 from felixctl.errors import MISUSED, CommandError, bounded
 from felixctl.host_settings import DEFAULT_RUN_DIR
 from felixctl.ipam.local_agent import sign_of_life
+from felixctl.late_progress import late_progress
 from felixctl.options import RunDir, Url
 from felixctl.resources import patches, plan
 from felixctl.resources.apply import Done, carry_out, change, preview, removal, remove
@@ -66,8 +67,10 @@ def apply(
     [dim]$[/dim] felixctl apply -f pools.yaml
     [dim]$[/dim] felixctl get bgppeers -o yaml | sed s/65001/65002/ | felixctl apply -f -
     """
-    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    _write("applied", batch, url, plan.applied, dry_run=dry_run)
+    read = partial(
+        read_manifests, files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty
+    )
+    _write("applied", read, url, plan.applied, dry_run=dry_run)
 
 
 @app.command()
@@ -85,8 +88,10 @@ def create(
 
     [dim]$[/dim] felixctl create -f peer.yaml
     """
-    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    _write("created", batch, url, partial(plan.created, skip_existing=skip_exists), dry_run=dry_run)
+    read = partial(
+        read_manifests, files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty
+    )
+    _write("created", read, url, partial(plan.created, skip_existing=skip_exists), dry_run=dry_run)
 
 
 @app.command()
@@ -103,8 +108,10 @@ def replace(
 
     [dim]$[/dim] felixctl replace -f peer.yaml
     """
-    batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
-    _write("replaced", batch, url, plan.replaced, dry_run=dry_run)
+    read = partial(
+        read_manifests, files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty
+    )
+    _write("replaced", read, url, plan.replaced, dry_run=dry_run)
 
 
 @app.command()
@@ -246,17 +253,23 @@ def label(
     show(f"Successfully {'removed' if remove else 'set'} label(s) of 1 '{key.noun.kind}' resource\n")
 
 
-def _write(verb: str, batch: FileContents, url: str, decide: Decision, *, dry_run: bool) -> None:
+def _write(verb: str, read: Callable[..., FileContents], url: str, decide: Decision, *, dry_run: bool) -> None:
+    with late_progress() as tell:
+        batch = read(tell=tell)
+    on_kubernetes = has_namespaces(url)
+    with _mistakes_of(batch), late_progress() as tell:
+        if dry_run:
+            planned = previewing(
+                url, lambda store: preview(store, batch, decide, on_kubernetes=on_kubernetes, tell=tell)
+            )
+        else:
+            done = writing(url, lambda store: carry_out(store, batch, decide, on_kubernetes=on_kubernetes, tell=tell))
     if dry_run:
-        with _mistakes_of(batch):
-            planned = previewing(url, lambda store: preview(store, batch, decide, on_kubernetes=has_namespaces(url)))
         show(plan.would_do(planned.steps, len(batch.manifests)))
         _show_notices([step.resource for step in planned.steps], planned.not_taken, url)
-        return
-    with _mistakes_of(batch):
-        done = writing(url, lambda store: carry_out(store, batch, decide, on_kubernetes=has_namespaces(url)))
-    show(plan.result(verb, [one.key for one in batch.manifests]))
-    _show_notices(done.written, done.not_taken, url)
+    else:
+        show(plan.result(verb, [one.key for one in batch.manifests]))
+        _show_notices(done.written, done.not_taken, url)
 
 
 @contextmanager

@@ -60,6 +60,16 @@ async def names(store: Store) -> list[str]:
     return [pool.name for pool in (await store.list(IPPool)).objects]
 
 
+async def test_it_tells_what_it_is_at(store: Store) -> None:
+    batch, told = manifests_in(read(POOLS, "pools.yaml").documents), list[str]()
+    await apply.carry_out(FailingStore(store, atomic=False), batch, plan.applied, tell=told.append)
+    assert told == [
+        "0 of 2 resources looked up in the datastore",
+        "2 resources are checked",
+        "0 of 2 resources written",
+    ]
+
+
 async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = key_of(noun("pool"), "a", None)

@@ -12,6 +12,7 @@ import yaml
 import datastore
 from datastore.kinds.ipam import IPAMBlock
 from datastore.kinds.pools import IPPool
+from felixctl import late_progress
 from tests.felixctl.command import Felixctl
 from tests.felixctl.golden import printed, records
 from tests.felixctl.resources.examples import PEER, pool, pools
@@ -22,6 +23,19 @@ def test_applied_resources_are_there_to_get(felixctl: Felixctl) -> None:
     assert (ended.status, ended.out, ended.err) == (0, "Successfully applied 2 resource(s)\n", "")
     assert "192.0.2.200" in felixctl("get", "bgppeer").out
     assert pools(felixctl) == ["ippool/a"]
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_a_long_write_says_on_a_terminal_how_far_it_is(
+    felixctl: Felixctl, monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
+    monkeypatch.setattr(late_progress, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    ended = felixctl("apply", "-f", "-", *option, stdin=pool("a", "10.1.0.0/16") + "---" + PEER)
+    assert ended.status == 0
+    assert "0 resources read from standard input" in ended.err
+    assert ("2 resources are checked" if option else "2 resources are written, all at once") in ended.err
 
 
 def test_what_was_printed_can_be_applied_again(felixctl: Felixctl) -> None:
