@@ -37,7 +37,7 @@ from tests.kube.test_golden import load
 
 NAMESPACE = "kube-system"
 LINES = [("ipam", "check", *options) for options in ((), ("--show-all-ips",), ("--fix", "--yes"))]
-UNNEEDED = ("asyncio", "pydantic", "h2", "kubernetes", "typer", "rich", "yaml", "dataclasses", "inspect", "http.client")
+UNNEEDED = ("asyncio", "pydantic", "h2", "kubernetes", "typer", "rich", "yaml", "dataclasses", "inspect")
 
 
 def first_seen(bed: Bed) -> Cluster | None:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Semaphore, Thread
 
 import pytest
 
@@ -17,24 +17,35 @@ from datastore.kube.asking import Arrival, Asking, NoPlainAnswer
 from datastore.kube.plain_access import PlainAccess, plain_access
 from datastore.kube.questions import BLOCKS, NODES, PODS, POOLS, Question, lease
 from datastore.kube.tls import client_tls
-from tests.datastore.kube.test_http1 import CHUNKED, chunks, head
 from tests.kube.bed import Bed
 from tests.kube.h2_server import make_certificate, server_tls
 
 LONG = b"long" * 100_000
+CHUNKED, GZIP = "Transfer-Encoding: chunked", "Content-Encoding: gzip"
 Respond = Callable[[bytes], bytes]
 
 
-class Server:
-    """A server that answers each request by what a function makes of it, and then closes if it is asked to.
+def head(*lines: str, status: str = "200 OK") -> bytes:
+    return "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *lines, "")).encode()
 
-    An answer of nothing closes at once.
+
+def chunks(body: bytes, size: int = 4096) -> bytes:
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
+
+
+class Server:
+    """A server that answers each request by what a function makes of it.
+
+    closes: whether it closes behind each answer; behind one of nothing it does anyway.
     """
 
-    def __init__(self, respond: Respond, tls: ssl.SSLContext, *, stays: bool = False) -> None:
+    def __init__(self, respond: Respond, tls: ssl.SSLContext, host: str, *, closes: bool) -> None:
         self.requests: list[bytes] = []
-        self._respond, self._tls, self._stays = respond, tls, stays
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.clients_gone = Semaphore(0)
+        """One for each client that has closed its connection."""
+        self._respond, self._tls, self._closes = respond, tls, closes
+        self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
         Thread(target=self._accept, daemon=True).start()
 
@@ -45,27 +56,30 @@ class Server:
 
     def _serve(self, plain: socket.socket) -> None:
         with suppress(OSError), plain, self._tls.wrap_socket(plain, server_side=True) as connection:
-            asked = b""
-            while self._stays or b"Connection: close" not in asked:
+            while True:
                 asked = b""
                 while not asked.endswith(b"\r\n\r\n"):
                     if not (part := connection.recv(1 << 16)):
+                        self.clients_gone.release()
                         return
                     asked += part
                 self.requests.append(asked)
-                if not (answer := self._respond(asked)):
-                    return
+                answer = self._respond(asked)
                 connection.sendall(answer)
+                if self._closes or not answer:
+                    return
 
 
 @contextmanager
-def serving(folder: Path, respond: Respond, *, stays: bool = False) -> Iterator[tuple[Server, PlainAccess]]:
-    """Run a server, and yield it and how to reach it. stays: whether it does not close when it is asked to."""
+def serving(
+    folder: Path, respond: Respond, *, host: str = "127.0.0.1", closes: bool = False
+) -> Iterator[tuple[Server, PlainAccess]]:
+    """Run a server, and yield it and how to reach it."""
     certificate, key = make_certificate(folder)
-    server = Server(respond, server_tls(certificate, key, "http/1.1"), stays=stays)
+    server = Server(respond, server_tls(certificate, key, "http/1.1"), host, closes=closes)
     tls = client_tls("http/1.1", authorities=str(certificate))
     try:
-        yield server, PlainAccess("127.0.0.1", server.port, "/k", tls, "127.0.0.1", "Bearer t")
+        yield server, PlainAccess(host, server.port, "/k", tls, "127.0.0.1", "Bearer t")
     finally:
         server.listener.shutdown(socket.SHUT_RDWR)  # ends who waits for the next connection
         server.listener.close()
@@ -123,15 +137,17 @@ def test_more_may_be_asked_by_what_was_answered(tmp_path: Path) -> None:
     assert bodies_of(found) == {BLOCKS: (200, b"blocks"), POOLS: (200, b"pools"), PODS: (200, LONG)}
 
 
-def test_an_answer_in_gzip_is_expanded(tmp_path: Path) -> None:
-    answer = head(CHUNKED, "Content-Encoding: gzip") + chunks(gzip.compress(LONG))
-    with serving(tmp_path, lambda asked: answer) as (_, access):
+def test_a_server_elsewhere_is_asked_for_gzip_which_is_expanded(tmp_path: Path) -> None:
+    answer = head(CHUNKED, GZIP) + chunks(gzip.compress(LONG))
+    with serving(tmp_path, lambda asked: answer, host="127.0.0.2") as (server, access):
         assert asked(access, (PODS,)) == {PODS: (200, LONG)}
+    assert all(b"\r\nAccept-Encoding: gzip\r\n" in each for each in server.requests)
 
 
-def test_an_answer_ends_though_the_server_does_not_close_behind_it(tmp_path: Path) -> None:
-    with serving(tmp_path, answers({PODS: LONG, POOLS: b"few"}), stays=True) as (_, access):
-        assert asked(access, (PODS,), (POOLS,)) == {PODS: (200, LONG), POOLS: (200, b"few")}
+@pytest.mark.parametrize("body", [b"", b"short", LONG])
+def test_an_answer_may_say_how_long_it_is(tmp_path: Path, body: bytes) -> None:
+    with serving(tmp_path, lambda asked: head(f"Content-Length: {len(body)}") + body) as (_, access):
+        assert asked(access, (PODS, POOLS)) == {PODS: (200, body), POOLS: (200, body)}
 
 
 def test_an_api_server_answers(bed: Bed) -> None:
@@ -149,12 +165,17 @@ def test_an_api_server_answers(bed: Bed) -> None:
         head("Content-Length: 0", status="401 Unauthorized"),
         head("Content-Length: 0", status="429 Too Many Requests"),
         head(CHUNKED) + chunks(LONG)[:-1000],
+        head(f"Content-Length: {len(LONG)}") + LONG[:-1000],
+        head() + LONG,
+        head(CHUNKED) + b"x\r\n",
+        head(CHUNKED, GZIP) + chunks(LONG),
+        head(CHUNKED, GZIP) + chunks(gzip.compress(LONG)[:-9]),
         b"\0\0\6\4\0\0\0\0\0\0\5\0\0@\0",  # HTTP/2
         b"",
     ],
 )
 def test_any_other_answer_is_none(tmp_path: Path, answer: bytes) -> None:
-    with serving(tmp_path, lambda asked: answer) as (_, access), pytest.raises(NoPlainAnswer):
+    with serving(tmp_path, lambda asked: answer, closes=True) as (_, access), pytest.raises(NoPlainAnswer):
         asked(access, (BLOCKS,), (PODS,))
 
 
@@ -179,6 +200,18 @@ def test_a_server_of_which_nothing_is_heard_is_given_up(tmp_path: Path, monkeypa
     with serving(tmp_path, lambda asked: begun if b"pods" in asked else chunks(b"")) as (_, access):
         asking = Asking(access, (PODS, NODES))
         found: list[Arrival] = []
-        with pytest.raises(NoPlainAnswer, match="nothing is heard of it"):
+        with pytest.raises(NoPlainAnswer, match="timed out"):
             found.extend(asking.arrivals())
         asking.close()
+
+
+def test_all_connections_end_when_one_has_failed(tmp_path: Path) -> None:
+    def respond(asked: bytes) -> bytes:
+        return head(CHUNKED) + (b"5\r\nbegun" if b"pods" in asked else b"x\r\n")
+
+    with serving(tmp_path, respond) as (server, access):
+        asking = Asking(access, (PODS,), (NODES,))
+        with pytest.raises(NoPlainAnswer):
+            list(asking.arrivals())
+        asking.close()
+        assert all(server.clients_gone.acquire(timeout=5) for _ in range(2))
