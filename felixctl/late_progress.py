@@ -41,7 +41,7 @@ def late_progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Tell]
         def tell(what: str) -> None:
             nonlocal line
             if line is None and clock() - began >= QUIET_SECONDS:
-                line = stack.enter_context(console(stderr=True).status(""))
+                line = stack.enter_context(console(stderr=True).status("", refresh_per_second=2))
             if line is not None:
                 from rich.text import Text
 
