@@ -22,11 +22,12 @@ def open(url: str, patience_seconds: float | None = None) -> Store:
         from functools import partial
 
         from datastore.kube.access import read_access
+        from datastore.kube.client import PATIENCE_SECONDS
         from datastore.kube.store import KubeStore
 
         kubeconfig = str(address.kubeconfig) if address.kubeconfig else None
         access = partial(read_access, kubeconfig, address.context)
-        return KubeStore(access) if patience_seconds is None else KubeStore(access, patience_seconds)
+        return KubeStore(access, PATIENCE_SECONDS if patience_seconds is None else patience_seconds, address.group)
 
     from datastore.sqlite import SqliteStore
 

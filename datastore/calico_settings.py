@@ -11,9 +11,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from datastore.errors import Invalid
+from datastore.url import GROUPS, KubernetesApi, parse_url, with_choice
 
 KUBERNETES = "kubernetes://"
 TYPE, KUBECONFIG, CONTEXT, ETCD = "DATASTORE_TYPE", "KUBECONFIG", "K8S_CURRENT_CONTEXT", "ETCD_ENDPOINTS"
+GROUP = "CALICO_API_GROUP"
 PREFIX = "CALICO_"
 ACCESS = (
     *("K8S_API_ENDPOINT", "K8S_CERT_FILE", "K8S_KEY_FILE", "K8S_CA_FILE", "K8S_TOKEN"),
@@ -34,7 +36,7 @@ class Given(NamedTuple):
 def given_by(environment: Mapping[str, str]) -> dict[str, Given]:
     """Return what the environment has of them, without Calico's prefix, which comes first."""
     found = {}
-    for variable in (TYPE, KUBECONFIG, CONTEXT, ETCD, *ACCESS):
+    for variable in (TYPE, KUBECONFIG, CONTEXT, GROUP, ETCD, *ACCESS):
         for name in (PREFIX + variable, variable):
             if text := environment.get(name, "").strip():
                 found[variable] = Given(text, name)
@@ -73,3 +75,19 @@ def store_url(given: Mapping[str, Given], folder: str = "") -> str | None:
     if own and not path.startswith("/"):
         raise Invalid(f'open the datastore of {own.name}: "{path}" is no absolute path')
     return KUBERNETES + quote(path) + (f"?context={quote(context.text, safe='')}" if context else "")
+
+
+def with_group(url: str, given: Mapping[str, Given]) -> str:
+    """Return the URL of an API server with the group that Calico's programs are told to use, unless it names one.
+
+    Any other URL as it is. Raises Invalid: that is no group of Calico's resources, or the URL names no store.
+    """
+    group = given.get(GROUP)
+    if group is None or not isinstance(address := parse_url(url), KubernetesApi) or address.group:
+        return url
+    if group.text not in GROUPS:
+        raise Invalid(
+            f"open the datastore kubernetes: {group.name} is {group.text[:100]!r}, no group of Calico's resources; use"
+            f" {' or '.join(GROUPS)}"
+        )
+    return with_choice(url, "group", group.text)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
-from urllib.parse import parse_qs, unquote
+from typing import Final, NamedTuple, TypeAlias
+from urllib.parse import parse_qs, quote, unquote
 
 from datastore.errors import Invalid
+
+GROUPS: Final = ("crd.projectcalico.org/v1", "projectcalico.org/v3")
+"""In which Calico's resources may be served: `CRD` and `V3` of `datastore.record`, which takes long to import."""
 
 
 class SqliteFile(NamedTuple):
@@ -16,13 +19,15 @@ class SqliteFile(NamedTuple):
 
 
 class KubernetesApi(NamedTuple):
-    """`kubernetes://`, or `kubernetes:///path/to/kubeconfig?context=NAME`.
+    """`kubernetes://`, or `kubernetes:///path/to/kubeconfig?context=NAME&group=GROUP`.
 
-    Without a path, KUBECONFIG, ~/.kube/config, or a pod's service account say where the API server is.
+    Without a path, KUBECONFIG, ~/.kube/config, or a pod's service account say where the API server is. Without a group,
+    one of GROUPS, what is served there says in which Calico's resources are.
     """
 
     kubeconfig: Path | None
     context: str | None
+    group: str | None = None
 
 
 StoreAddress: TypeAlias = SqliteFile | KubernetesApi
@@ -36,7 +41,7 @@ def parse_url(url: str) -> StoreAddress:
             return SqliteFile(None if rest == "/:memory:" else _path(url, rest))
         case "kubernetes":
             path, _, query = rest.partition("?")
-            return KubernetesApi(_path(url, path) if path else None, _context(url, query))
+            return KubernetesApi(_path(url, path) if path else None, *_choices(url, query))
         case _:
             raise Invalid(f'open datastore "{url}": the URL begins neither with sqlite:/// nor with kubernetes://')
 
@@ -53,9 +58,18 @@ def _path(url: str, rest: str) -> Path:
     return Path(path)
 
 
-def _context(url: str, query: str) -> str | None:
+def with_choice(url: str, name: str, value: str) -> str:
+    """Return the URL of an API server with one more choice: `context` or `group`."""
+    return f"{url}{'&' if '?' in url else '?'}{name}={quote(value, safe='/')}"
+
+
+def _choices(url: str, query: str) -> tuple[str | None, str | None]:
+    """Return context and group."""
     given = parse_qs(query, keep_blank_values=True)
-    contexts = given.pop("context", [None])
-    if given or len(contexts) != 1 or contexts[0] == "":
-        raise Invalid(f'open datastore "{url}": after ? comes context=NAME and nothing else')
-    return contexts[0]
+    contexts, groups = given.pop("context", [None]), given.pop("group", [None])
+    if given or len(contexts) != 1 or contexts[0] == "" or len(groups) != 1 or groups[0] not in (None, *GROUPS):
+        raise Invalid(
+            f'open datastore "{url}": after ? come context=NAME and group={" or ".join(GROUPS)}, joined by &, and'
+            " nothing else"
+        )
+    return contexts[0], groups[0]

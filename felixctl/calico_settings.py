@@ -9,11 +9,21 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from datastore.calico_settings import ACCESS, CONTEXT, ETCD, KUBECONFIG, TYPE, Given, given_by, store_url
+from datastore.calico_settings import (
+    ACCESS,
+    CONTEXT,
+    ETCD,
+    GROUP,
+    KUBECONFIG,
+    TYPE,
+    Given,
+    given_by,
+    store_url,
+    with_group,
+)
 from datastore.errors import Invalid
-from datastore.url import KubernetesApi, StoreAddress, parse_url
+from datastore.url import KubernetesApi, StoreAddress, parse_url, with_choice
 from felixctl.errors import MISUSED, CommandError
 from felixctl.terminal import warn
 
@@ -23,6 +33,7 @@ FIELDS = {
     "datastoreType": TYPE,
     "kubeconfig": KUBECONFIG,
     "k8sCurrentContext": CONTEXT,
+    "calicoAPIGroup": GROUP,
     "etcdEndpoints": ETCD,
     "k8sAPIEndpoint": "K8S_API_ENDPOINT",
     "k8sCertFile": "K8S_CERT_FILE",
@@ -36,9 +47,7 @@ REFUSED = "kubeconfigInline"
 """It has keys in it, and calicoctl takes it before every other."""
 
 _ETCDS = ("DiscoverySrv", "Username", "Password", "KeyFile", "CertFile", "CACertFile", "Key", "Cert", "CACert")
-WITHOUT_EFFECT = frozenset(
-    {"k8sDisableNodePoll", "k8sClientQPS", "usePodCIDR", "calicoAPIGroup"} | {f"etcd{name}" for name in _ETCDS}
-)
+WITHOUT_EFFECT = frozenset({"k8sDisableNodePoll", "k8sClientQPS", "usePodCIDR"} | {f"etcd{name}" for name in _ETCDS})
 
 
 def chosen(options: Mapping[str, str], environment: Mapping[str, str], usual: Path = USUAL) -> str | None:
@@ -60,7 +69,16 @@ def chosen(options: Mapping[str, str], environment: Mapping[str, str], usual: Pa
     if context := options.get("context", "").strip():
         given[CONTEXT] = Given(context, "--context")
     try:
-        return store_url(given, os.getcwd())
+        url = store_url(given, os.getcwd())
+        return url and with_group(url, given)
+    except Invalid as error:
+        raise CommandError(str(error)) from None
+
+
+def with_named_group(url: str, environment: Mapping[str, str]) -> str:
+    """Return the URL that was given as one, with the group that the environment names. Raises CommandError."""
+    try:
+        return with_group(url, given_by(environment))
     except Invalid as error:
         raise CommandError(str(error)) from None
 
@@ -78,7 +96,7 @@ def with_options(url: str, options: Mapping[str, str]) -> str:
         raise CommandError(str(error)) from None
     if not isinstance(address, KubernetesApi) or address.context not in (None, context):
         raise CommandError(f"use --context {context}: the datastore is {url}; use one of the two", MISUSED)
-    return url if address.context else f"{url.partition('?')[0]}?context={quote(context, safe='')}"
+    return url if address.context else with_choice(url, "context", context)
 
 
 def overruled(url: str, environment: Mapping[str, str], usual: Path = USUAL) -> None:
@@ -100,7 +118,8 @@ def _is_within(chosen: StoreAddress, other: StoreAddress) -> bool:
     """Whether a datastore is what others ask for, as far as they say it."""
     if not isinstance(chosen, KubernetesApi) or not isinstance(other, KubernetesApi):
         return chosen == other
-    return other.kubeconfig in (None, chosen.kubeconfig) and other.context in (None, chosen.context)
+    asked = ((other.kubeconfig, chosen.kubeconfig), (other.context, chosen.context), (other.group, chosen.group))
+    return all(theirs in (None, ours) for theirs, ours in asked)
 
 
 def hint(environment: Mapping[str, str], file: Path) -> None:

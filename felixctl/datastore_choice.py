@@ -48,6 +48,7 @@ def _chosen(url: str, source: GivenBy, options: Mapping[str, str], environment: 
     from felixctl import calico_settings
 
     if source is not GivenBy.DEFAULT:
+        url = calico_settings.with_named_group(url, environment)
         if source is GivenBy.ENVIRONMENT:
             calico_settings.overruled(url, environment)
         return calico_settings.with_options(url, options)

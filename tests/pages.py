@@ -74,6 +74,10 @@ the agent starts; a setting that changes in it later is a notice that names it.
 one then (`felix_py/startup/cluster_defaults.py`). On Kubernetes that is also when the pod subnet is read that kubeadm
 noted in the ConfigMap kube-system/kubeadm-config (`felix_py/startup/kubeadm.py`).
 
+`CALICO_API_GROUP` says for a datastore on Kubernetes in which group Calico's resources are, unless the URL does:
+`kubernetes://?group=projectcalico.org/v3`. Where neither does, it is the one that is served, and of two
+`crd.projectcalico.org/v1`.
+
 <!-- `python -m tests.pages` writes this page from felix_py/configuration/settings.py and tests/meanings.py. -->
 """
 

@@ -1,7 +1,8 @@
 """In which API group and version this cluster serves Calico's resources.
 
-An edge. Calico's own v3 is taken where nothing else is served, as its clients do. That is asked once, and again where a
-whole kind is not found: the definitions may be installed later, or move from one group to the other under us.
+An edge. A group that is named is taken, and else Calico's own v3 where nothing else is served, as its clients do. That
+is asked once, and again where a whole kind is not found: the definitions may be installed later, or move from one group
+to the other under us. While they move both are served, and only who is told knows which of them counts.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class ServedGroup:
-    def __init__(self, client: ApiClient) -> None:
-        self._client = client
-        self.version = ""
+    def __init__(self, client: ApiClient, named: str | None = None) -> None:
+        """named: the group and version to take, whatever is served."""
+        self._client, self._named = client, named
+        self.version = named or ""
         """The group and version found last, such as `crd.projectcalico.org/v1`; empty: it was never asked."""
-        self._is_served = False
+        self._is_served = named is not None
         self._asking = asyncio.Lock()
 
     async def __call__(self) -> str:
@@ -38,7 +40,7 @@ class ServedGroup:
 
     def forget(self, version: str) -> None:
         """Have it asked again: a kind was not found in this version."""
-        if version == self.version:
+        if version == self.version and self._named is None:
             self._is_served = False
 
     async def send(self, request: Callable[[str], Awaitable[T]]) -> T:

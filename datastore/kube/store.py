@@ -99,14 +99,16 @@ _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp")
 
 
 class KubeStore:
-    """read_access: where the API server is and who we are; read at the first verb."""
+    """read_access: where the API server is and who we are, read at the first verb. group: see `ServedGroup`."""
 
     atomic = False
 
-    def __init__(self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, read_access: Callable[[], Access], patience_seconds: float = PATIENCE_SECONDS, group: str | None = None
+    ) -> None:
         self._client = ApiClient(read_access, patience_seconds)
         self._endpoints = PodEndpoints(self._client)
-        self.group = ServedGroup(self._client)
+        self.group = ServedGroup(self._client, group)
         self._closed = asyncio.Event()
 
     @property
@@ -178,9 +180,8 @@ class KubeStore:
     async def patch(self, kind: type[R], name: str, patch: Mapping[str, Any], namespace: str | None = None) -> R:
         what = f"patch {key_for(kind, name, namespace)}"
         if kind in _NEVER_READ:
-            answer = await self._client.request(
-                what, "PATCH", item(kind, CORE, name, namespace), _encoded(patch), MERGE_PATCH
-            )
+            path = item(kind, CORE, name, namespace)
+            answer = await self._client.request(what, "PATCH", path, _encoded(patch), MERGE_PATCH)
             return read_record(kind, answer.body)
         before = await self._present(what, kind, name, namespace)
         after = _patched(what, before, patch)
@@ -305,9 +306,8 @@ class KubeStore:
 
     async def _create(self, what: str, resource: R) -> R:
         async def send(group: str) -> R:
-            return await self._sent(
-                what, "POST", collection(type(resource), group, resource.namespace), resource, group
-            )
+            path = collection(type(resource), group, resource.namespace)
+            return await self._sent(what, "POST", path, resource, group)
 
         return await self.group.send(send)
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
-from datastore.calico_settings import given_by, store_url
+from datastore.calico_settings import given_by, store_url, with_group
 from datastore.defaults import DEFAULT_URL
 from datastore.errors import Invalid
 from datastore.fields import Network, network
@@ -287,16 +287,25 @@ def settings_from(environment: Mapping[str, str], file: Mapping[str, str] | None
             f"settings FELIX_PROTOCOL and FELIX_LEARNEDPROTOCOL are both {settings.protocol}: "
             f"local and learned routes must be distinguishable"
         )
-    unread = unread_variables(environment, {*known, *obeyed_variables(environment, settings.datastore, bool(asked))})
+    url = _with_group(settings.datastore, environment)
+    unread = unread_variables(environment, {*known, *obeyed_variables(environment, url, bool(asked))})
     if settings.ip6 is AddressChoice.NONE:  # then IPv6 is off, as FELIX_IPV6SUPPORT=false asks
         unread = tuple(notice for notice in unread if notice.name.upper() != "FELIX_IPV6SUPPORT")
-    return settings.model_copy(update={"notices": unread})
+    return settings.model_copy(update={"datastore": url, "notices": unread})
 
 
 def _calicos_store(environment: Mapping[str, str]) -> str | None:
     """Return the URL of the datastore that Calico's variables ask for; None: they ask for none."""
     try:
         return store_url(given_by(environment))
+    except Invalid as error:
+        raise SettingsError(f"{error}") from None
+
+
+def _with_group(url: str, environment: Mapping[str, str]) -> str:
+    """Return the datastore's URL with the group of Calico's resources that Calico's variables ask for."""
+    try:
+        return with_group(url, given_by(environment))
     except Invalid as error:
         raise SettingsError(f"{error}") from None
 

@@ -9,9 +9,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from datastore.calico_settings import ACCESS, CONTEXT, ETCD, KUBECONFIG, KUBERNETES, PREFIX, TYPE, given_by
+from datastore.calico_settings import ACCESS, CONTEXT, ETCD, GROUP, KUBECONFIG, KUBERNETES, PREFIX, TYPE, given_by
 from datastore.field_rules import NotObeyed, Obeyed, Rule
 from datastore.notices import Notice
+from datastore.url import KubernetesApi, parse_url
 from felix_py.configuration.felix_configuration import FIELDS, OTHER_FIELDS
 
 # Of the shim, the lab, and of this process before it has settings.
@@ -40,7 +41,7 @@ CALICOS: Mapping[str, NotObeyed] = {
     "CALICO_STARTUP_LOGLEVEL": NotObeyed(
         "FELIX_LOGSEVERITYSCREEN is the log level from the start on", "it stays as set there"
     ),
-    **dict.fromkeys((*_STORE, *(PREFIX + name for name in _STORE)), _OTHER_STORE),
+    **dict.fromkeys((*_STORE, *(PREFIX + name for name in _STORE), GROUP), _OTHER_STORE),
     "CNI_NETWORK_CONFIG": _OTHER_CONFLIST,
     "CNI_NETWORK_CONFIG_FILE": _OTHER_CONFLIST,
     "CNI_CONF_NAME": _OTHER_CONFLIST,
@@ -92,6 +93,9 @@ def obeyed_variables(environment: Mapping[str, str], url: str, asked: bool) -> I
             or (name == KUBECONFIG and url.partition("?")[0] == KUBERNETES and given[name].name == KUBECONFIG)
         ]
         yield from (given[name].name for name in ours)
+    match parse_url(url):
+        case KubernetesApi(group=str(group)) if GROUP in given and given[GROUP].text == group:
+            yield given[GROUP].name
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datastore.errors import Invalid
-from datastore.url import KubernetesApi, parse_url
+from datastore.url import GROUPS, KubernetesApi, parse_url
 
 if TYPE_CHECKING:  # TLS comes with it, and a file needs none
     from datastore.kube.asking import Asking
@@ -20,7 +20,7 @@ def ask_api(url: str, namespace: str) -> Asking | None:
         address = parse_url(url)
     except Invalid:
         return None
-    if not isinstance(address, KubernetesApi):
+    if not isinstance(address, KubernetesApi) or address.group not in (None, GROUPS[0]):
         return None
     from datastore.kube import questions
     from datastore.kube.asking import Asking

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from felixctl.calico_settings import chosen, hint, overruled, with_options
+from felixctl.calico_settings import chosen, hint, overruled, with_named_group, with_options
 from felixctl.errors import CommandError
 from tests.felixctl.command import Felixctl
 
@@ -29,6 +29,17 @@ def test_calicoctls_file_says_which_kubeconfig_and_context(tmp_path: Path) -> No
     assert url(tmp_path, *lines, context="west") == "kubernetes:///etc/k?context=west"
     assert url(tmp_path, "kubeconfig: k") == f"kubernetes://{Path.cwd()}/k"
     assert url(tmp_path) == "kubernetes://"
+
+
+def test_calicoctls_file_and_variable_say_which_group(tmp_path: Path) -> None:
+    v3, crd = "projectcalico.org/v3", "crd.projectcalico.org/v1"
+    lines = ("kubeconfig: /etc/k", f"calicoAPIGroup: {v3}")
+    assert url(tmp_path, *lines, context="east") == f"kubernetes:///etc/k?context=east&group={v3}"
+    assert url(tmp_path, *lines, CALICO_API_GROUP=crd) == f"kubernetes:///etc/k?group={v3}"
+    assert url(tmp_path, CALICO_API_GROUP=crd) == f"kubernetes://?group={crd}"
+    assert with_named_group("kubernetes:///k", {"CALICO_API_GROUP": v3}) == f"kubernetes:///k?group={v3}"
+    with pytest.raises(CommandError, match="CALICO_API_GROUP is 'v3', no group of Calico's resources"):
+        with_named_group("kubernetes:///k", {"CALICO_API_GROUP": "v3"})
 
 
 def test_json_is_read_too(tmp_path: Path) -> None:
@@ -62,6 +73,7 @@ def test_the_usual_file_is_read_where_there_is_one(tmp_path: Path) -> None:
         (["kubeconfigInline: secret"], "kubeconfigInline is not read"),
         (["kubeConfig: /k"], '"kubeConfig" is no field of a CalicoAPIConfig'),
         (["kubeconfig: [1]"], "kubeconfig is no text"),
+        (["calicoAPIGroup: v3"], "calicoAPIGroup in .* is 'v3', no group of Calico's resources; use crd"),
         (["a: 1", "a: 2"], "calicoctl.cfg: "),
     ],
 )
@@ -95,6 +107,8 @@ def test_what_has_no_effect_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_url_that_was_given_takes_the_context_and_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert with_options("kubernetes:///k", {"context": "a b"}) == "kubernetes:///k?context=a%20b"
     assert with_options("kubernetes:///k?context=a", {"context": "a"}) == "kubernetes:///k?context=a"
+    grouped = "kubernetes:///k?group=projectcalico.org/v3"
+    assert with_options(grouped, {"context": "a"}) == f"{grouped}&context=a"
     assert with_options("sqlite:///c.db", {"config": "c.cfg"}) == "sqlite:///c.db"
     assert "c.cfg is not read: --datastore or FELIX_DATASTORE names" in capsys.readouterr().err
     for given in ("sqlite:///c.db", "kubernetes:///k?context=b"):
@@ -167,6 +181,9 @@ def test_a_file_that_loses_to_felix_datastore_is_said(tmp_path: Path, capsys: py
     file = Path(written(tmp_path, "kubeconfig: /k"))
     overruled("kubernetes:///k", {}, file)
     assert capsys.readouterr().err == ""
+    overruled("kubernetes://", {}, file)
+    assert capsys.readouterr().err.endswith(f"so {file} is not obeyed\n")
+    file = Path(written(tmp_path, "calicoAPIGroup: projectcalico.org/v3"))
     overruled("kubernetes://", {}, file)
     assert capsys.readouterr().err.endswith(f"so {file} is not obeyed\n")
 

@@ -18,6 +18,18 @@ def test_what_is_given_comes_before_calicoctls_settings(capsys: pytest.CaptureFi
     assert chosen_url(USUAL, GivenBy.DEFAULT, {}, calicos) == "kubernetes://"
 
 
+@pytest.mark.parametrize("source", [GivenBy.OPTION, GivenBy.ENVIRONMENT])
+def test_what_is_given_takes_the_group_that_calicos_programs_are_told(
+    source: GivenBy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"CALICO_API_GROUP": "projectcalico.org/v3", "DATASTORE_TYPE": "kubernetes"}
+    asked = "kubernetes://?group=projectcalico.org/v3"
+    assert chosen_url("kubernetes://", source, {}, told) == chosen_url(USUAL, GivenBy.DEFAULT, {}, told) == asked
+    assert capsys.readouterr().err == ""
+    refused = chosen_url("kubernetes://", source, {}, {"CALICO_API_GROUP": "v1"})
+    assert isinstance(refused, RefusedUrl) and "no group of Calico's resources" in str(refused.error)
+
+
 def test_without_settings_it_is_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert chosen_url(USUAL, GivenBy.DEFAULT, {}, {}) == USUAL
     assert chosen_url(USUAL, GivenBy.DEFAULT, {}, {"KUBECONFIG": "/k"}) == USUAL

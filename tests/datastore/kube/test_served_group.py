@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import datastore
 from datastore.errors import NotFound
 from datastore.kinds.bgp import BGPConfiguration
 from datastore.kinds.pools import IPPool
@@ -169,6 +170,39 @@ async def _until_in_sync(events: AsyncIterator[WatchEvent]) -> AsyncIterator[Cha
             return
         assert isinstance(event, Changed)
         yield event
+
+
+async def test_of_two_groups_that_are_served_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
+    """As while Calico's resources are moved from one to the other."""
+    seen: list[str] = []
+
+    async def handle(request: Request) -> None:
+        seen.append(request.path.partition("?")[0])
+        groups = {"groups": [{"name": version.partition("/")[0]} for version in (CRD, V3)]}
+        await request.answer(200, json.dumps(groups if request.path == "/apis" else {"metadata": {}}).encode())
+
+    path = tmp_path / "config"
+    async with serving(handle) as server:
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        for named in ("", f"?group={V3}", f"?group={CRD}"):
+            store = datastore.open(f"kubernetes://{path}{named}")
+            await store.list(IPPool)
+            await store.close()
+    assert seen == ["/apis", *(f"/apis/{group}/ippools" for group in (CRD, V3, CRD))]
+
+
+async def test_a_group_that_is_named_is_kept_where_the_other_alone_is_served(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    async with serving(cluster.handle) as server:
+        path.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.port}")))
+        store = KubeStore(lambda: read_access(str(path)), group=V3)
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                await store.create(POOL)
+        await cluster.serve(V3)
+        await store.create(POOL)
+        await store.close()
+    assert cluster.asked == 3 * [f"POST /apis/{V3}/ippools"]
 
 
 async def test_an_api_server_tells_a_kind_that_it_lacks_from_an_object_that_it_lacks(bed: Bed) -> None:

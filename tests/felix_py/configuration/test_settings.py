@@ -246,6 +246,18 @@ def test_a_datastore_of_calicos_that_is_none_of_ours_is_refused(name: str, value
     assert settings_from({name: value, "FELIX_DATASTORE": "sqlite:///c.db"}).notices[0].name == name
 
 
+def test_the_group_of_calicos_resources_is_the_one_that_its_programs_are_told() -> None:
+    told = {"CALICO_API_GROUP": "projectcalico.org/v3"}
+    asked = "kubernetes://?group=projectcalico.org/v3"
+    assert settings_from({**told, "DATASTORE_TYPE": "kubernetes"}).datastore == asked
+    assert settings_from({**told, "FELIX_DATASTORE": "kubernetes://"}).datastore == asked
+    assert settings_from(told, {"FELIX_DATASTORE": "kubernetes://"}).datastore == asked
+    ours = "kubernetes://?group=crd.projectcalico.org/v1"
+    assert settings_from({**told, "FELIX_DATASTORE": ours}).datastore == ours
+    with pytest.raises(SettingsError, match="CALICO_API_GROUP is 'v3', no group of Calico's resources; use crd"):
+        settings_from({"CALICO_API_GROUP": "v3", "FELIX_DATASTORE": "kubernetes://"})
+
+
 odd_texts = (
     st.text(st.characters())  # surrogates and control characters too
     | st.sampled_from(["0", "-0", "1e999", "nan", "9" * 5000, "0x10", "\udcff", "\0", "٣", "²", "1_000", " "])

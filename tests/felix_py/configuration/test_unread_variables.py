@@ -51,6 +51,14 @@ def test_of_calicos_manifest_exactly_what_is_not_obeyed_is_noticed() -> None:
             {"DATASTORE_TYPE": "etcdv3", "K8S_CURRENT_CONTEXT": "a"},
             ["DATASTORE_TYPE", "K8S_CURRENT_CONTEXT"],
         ),
+        ("", {"DATASTORE_TYPE": "kubernetes", "CALICO_API_GROUP": "projectcalico.org/v3"}, []),
+        ("kubernetes:///k", {"CALICO_API_GROUP": "projectcalico.org/v3"}, []),
+        (
+            "kubernetes://?group=crd.projectcalico.org/v1",
+            {"CALICO_API_GROUP": "projectcalico.org/v3"},
+            ["CALICO_API_GROUP"],
+        ),
+        ("sqlite:///c.db", {"CALICO_API_GROUP": "projectcalico.org/v3"}, ["CALICO_API_GROUP"]),
         (
             "sqlite:///c.db",
             {"DATASTORE_TYPE": "kubernetes", "CALICO_KUBECONFIG": "/k"},

@@ -29,6 +29,7 @@ def test_an_api_server_is_asked_for_all_that_a_check_looks_at(tmp_path: Path) ->
         assert asking
         found = bodies_of([*asking.arrivals()])
         asking.close()
+        assert ask_api(f"kubernetes://{path}?group=projectcalico.org/v3", "apart") is None
     assert found == {question: (200, body) for question, body in BODIES.items()}
     assert len(server.requests) == len(BODIES)
 
