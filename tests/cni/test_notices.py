@@ -14,12 +14,20 @@ from pydantic import BaseModel
 from cni.install import conflist
 from cni.network_config import ANNOTATIONS as POD_ANNOTATIONS
 from cni.network_config import NetworkConfig
-from cni.notices import ANNOTATIONS, NETWORK, namespace_notices, network_notices, pod_notices
+from cni.notices import (
+    ANNOTATIONS,
+    KNOWN_ANNOTATIONS,
+    NETWORK,
+    namespace_notices,
+    network_notices,
+    pod_notices,
+)
 from cni.request import CniRequest, parse
-from cni.wishes import PREFIX
+from cni.wishes import PREFIX, REFUSED_ANNOTATIONS
 from datastore.field_rules import Obeyed
 from datastore.kinds.namespace import Namespace
 from tests.cni.conftest import call, configuration
+from tests.pages import DOCS
 
 # The plugin's part of Calico's manifest.
 CALICOS = {
@@ -112,6 +120,14 @@ def test_every_member_that_is_read_has_a_rule_and_no_other() -> None:
 
     assert NETWORK.fields.keys() == paths(NetworkConfig, "")
     assert not NETWORK.fields.keys() & NETWORK.other_fields.keys()
+
+
+def test_the_page_on_the_plugin_has_all_that_is_obeyed_and_what_is_refused() -> None:
+    page = (DOCS / "cni.md").read_text()
+    names = {f"{PREFIX}{name}" for name in (*KNOWN_ANNOTATIONS, *REFUSED_ANNOTATIONS)}
+    sections = {path.partition(".")[0] for path in NETWORK.fields if "." in path}
+    names |= NETWORK.fields.keys() - sections - {"type", "args", "runtimeConfig", "prevResult"}  # the specification's
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
 
 def test_each_other_member_with_a_reason_fires() -> None:
