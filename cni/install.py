@@ -21,6 +21,7 @@ from cni.configurations import BINARY, CONFLIST, first_of
 from cni.files import replace
 from cni.host_local import HOST_LOCAL
 from cni.network_config import NetworkConfig
+from cni.request import UNVERSIONED, VERSIONS
 
 KEPT = CONFLIST + ".before"
 
@@ -75,7 +76,7 @@ def _of_pod_cidrs(*, ipv4: bool, ipv6: bool) -> dict[str, Any]:
 def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:
     """Return the configuration of a template, such as those of Calico's manifests, its placeholders filled in.
 
-    mtu: 0: the agent's. Raises ValueError, a sentence that names the placeholder, the plugin or the member.
+    mtu: 0: the agent's. Raises ValueError, a sentence that names the placeholder, plugin, member or version.
     """
     for placeholder, value in (("__CNI_MTU__", str(mtu)), ("__KUBERNETES_NODE_NAME__", node)):
         text = text.replace(placeholder, value)
@@ -98,7 +99,19 @@ def from_template(text: str, *, node: str, mtu: int) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from None
+    if _is_in_none_of_our_versions(document):
+        raise ValueError(
+            f"cniVersion {document.get('cniVersion')!r} is not supported, and no pod would start: use one of "
+            + ", ".join(VERSIONS)
+        )
     return dict(document)
+
+
+def _is_in_none_of_our_versions(document: Mapping[str, Any]) -> bool:
+    """Whether a runtime would call our plugin in a version that it refuses, whichever of the list's it takes."""
+    more = document.get("cniVersions")
+    offered = [document.get("cniVersion") or UNVERSIONED, *(more if isinstance(more, list) else ())]
+    return not any(version in VERSIONS for version in offered)
 
 
 def comes_first(folder: Path) -> str | None:

@@ -21,6 +21,8 @@ from net.printable import is_text
 
 VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 NEWEST = VERSIONS[-1]
+UNVERSIONED: Final = "0.1.0"
+"""What libcni, the library that every runtime uses, takes a configuration without a version for."""
 
 Verb = Literal["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"]
 
@@ -198,8 +200,7 @@ def _deeper_than(value: object, levels: int) -> bool:
 
 
 def _version(verb: Verb, document: Mapping[str, Any]) -> str:
-    # libcni, the library that every runtime uses, takes a configuration without a version for 0.1.0.
-    version = document.get("cniVersion") or "0.1.0"
+    version = document.get("cniVersion") or UNVERSIONED
     if verb in _UNDOING and version not in VERSIONS:
         return NEWEST
     if not isinstance(version, str):

@@ -88,6 +88,12 @@ def test_a_template_of_calicos_manifests_is_filled_in() -> None:
         (template('{"type":"felix","mtu":"big"}'), "mtu"),
         (template("1"), "felix"),
         ('{"name":"pods"}', "plugins"),
+        ('{"name":"pods","plugins":[{"type":"felix"}]}', "cniVersion None is not supported.*use one of 0.3.1"),
+        ('{"name":"pods","cniVersion":"0.2.0","plugins":[{"type":"felix"}]}', "cniVersion '0.2.0' is not supported"),
+        (
+            '{"name":"pods","cniVersion":{},"cniVersions":["2.0.0",1],"plugins":[{"type":"felix"}]}',
+            "cniVersion {} is not supported",
+        ),
         ("[" * 100_000, "JSON"),
         ("{", "JSON"),
     ],
@@ -95,6 +101,11 @@ def test_a_template_of_calicos_manifests_is_filled_in() -> None:
 def test_a_template_that_cannot_be_used_is_one_sentence_with_the_cause(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         from_template(text, node="n1", mtu=0)
+
+
+def test_a_template_may_offer_versions_that_are_not_ours_beside_one_that_is() -> None:
+    text = '{"name":"pods","cniVersion":"0.2.0","cniVersions":["0.2.0","1.0.0","2.0.0"],"plugins":[{"type":"felix"}]}'
+    assert from_template(text, node="n1", mtu=0)["cniVersions"][-1] == "2.0.0"
 
 
 def test_a_reader_never_meets_half_a_configuration(tmp_path: Path) -> None:
