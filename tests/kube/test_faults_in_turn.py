@@ -1,18 +1,21 @@
 """All that networks and servers do to a watch, one after the other in any order, while other clients write.
 
-After each fault the watch has reported what a fresh list returns. How long that took is printed.
+After each fault the watch has reported what a fresh list returns. How long that took is printed, and of as many runs as
+make a figure it is written into build/bench/kube_faults.json, where `make bench-check` finds it; it is not judged here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bench.result import LEAST_ROUNDS, figure, report
 from datastore.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from datastore.kinds.bgp import BGPPeer
 from datastore.kinds.ipam import BlockAffinity, IPAMHandle
@@ -163,6 +166,18 @@ async def same_as_listed(store: Store, watcher: Watcher) -> float:
     return now() - begun
 
 
+@pytest.fixture(scope="module")
+def seconds() -> Iterator[dict[str, list[float]]]:
+    """How long it took after each fault, in each run."""
+    found: dict[str, list[float]] = defaultdict(list)
+    yield found
+    runs = [*zip(*found.values(), strict=False)]
+    if len(runs) >= LEAST_ROUNDS:
+        slowest = figure("a watch has what a list returns, after the slowest fault of a run", [*map(max, runs)], "s")
+        each = [figure(f"the same after {name.replace('_', ' ')}", took, "s") for name, took in sorted(found.items())]
+        report("kube_faults", [slowest, *each], len(runs))
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have silence noticed after one second, by the same ways as after half a minute."""
@@ -175,7 +190,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 7))])
-async def test_after_each_fault_the_watch_has_reported_what_a_list_returns(bed: Bed, tmp_path: Path, seed: int) -> None:
+async def test_after_each_fault_the_watch_has_reported_what_a_list_returns(
+    bed: Bed, tmp_path: Path, seed: int, seconds: dict[str, list[float]]
+) -> None:
     chance = random.Random(seed)
     faults = list(FAULTS)
     chance.shuffle(faults)
@@ -193,6 +210,7 @@ async def test_after_each_fault_the_watch_has_reported_what_a_list_returns(bed: 
                     await write_anything(chance, same)
                 heal(proxy)
                 took = await same_as_listed(other, watcher)
+                seconds[fault.__name__].append(took)
                 print(f"after {fault.__name__}: the same as a list in {took:.2f} s")
         finally:
             for store in (reader, same, other):
