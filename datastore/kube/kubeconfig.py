@@ -43,6 +43,8 @@ def refusal(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> str | None:
     """Return why a cluster cannot be used as this user says, or None."""
     if proxy := cluster.get("proxy-url"):
         return f'proxy-url "{proxy}" is not supported: give a server that can be reached without it'
+    if not isinstance(unverified := cluster.get("insecure-skip-tls-verify") or False, bool):
+        return f'insecure-skip-tls-verify "{unverified}" is neither true nor false'
     if found := [key for key in _IMPERSONATION if user.get(key)]:
         return f"{', '.join(found)}: acting as another user is not supported; use that user's own credentials"
     provider = (user.get("auth-provider") or {}).get("name")

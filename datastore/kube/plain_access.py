@@ -125,13 +125,15 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) -> s
     certificate, key = (_content(user, name, folder) for name in ("client-certificate", "client-key"))
     if (certificate is None) != (key is None):
         raise ValueError("a certificate without a key, or the other way round")
+    if not isinstance(unverified := cluster.get("insecure-skip-tls-verify", False), bool):
+        raise TypeError("neither true nor false")  # as a text, "false" would count as true
     with _in_memory(certificate) as certificate_file, _in_memory(key) as key_file:
         return client_tls(
             HTTP1,
             authorities_text=authorities.decode("ascii") if authorities is not None else None,
             certificate=certificate_file,
             key=key_file,
-            verify=not cluster.get("insecure-skip-tls-verify"),
+            verify=not unverified,
         )
 
 

@@ -19,6 +19,8 @@ def test_the_first_file_that_names_a_context_decides_as_for_kubectl() -> None:
         ({"server": "https://a"}, {"token": "t"}, None),
         ({"server": "https://a", "tls-server-name": "b", "disable-compression": True}, {"exec": {}}, None),
         ({"proxy-url": "socks5://p:1080"}, {}, 'proxy-url "socks5://p:1080"'),
+        ({"insecure-skip-tls-verify": True}, {}, None),
+        ({"insecure-skip-tls-verify": "false"}, {}, 'insecure-skip-tls-verify "false" is neither true nor false'),
         ({}, {"as": "root", "as-groups": ["system:masters"]}, "as, as-groups: acting as another user"),
         ({}, {"auth-provider": {"name": "azure"}}, 'auth-provider "azure"'),
         ({}, {"auth-provider": {"name": "oidc"}}, None),

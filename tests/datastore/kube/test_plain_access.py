@@ -125,6 +125,7 @@ def test_in_a_pod_its_service_account_says_where_and_who(tmp_path: Path, monkeyp
         ({"server": "https://api.example/a b"}, None),
         ({"server": 7}, None),
         ({"proxy-url": "http://proxy.example"}, None),
+        ({"insecure-skip-tls-verify": "false"}, None),
         ({"certificate-authority": "/none"}, None),
         ({"certificate-authority-data": "?"}, None),
         ({"certificate-authority-data": ""}, None),
