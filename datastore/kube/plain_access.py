@@ -43,6 +43,9 @@ class PlainAccess(NamedTuple):
     authorization: str | None
     """A header's value that proves who we are; None: our certificate does."""
 
+    def __repr__(self) -> str:
+        return f"PlainAccess(host={self.host!r}, port={self.port})"  # a traceback must not show who we are
+
 
 def named_kubeconfig(kubeconfig: str | None) -> str | None:
     """Return what is given, or what KUBECONFIG names, or the user's own file if there is one."""

@@ -64,6 +64,7 @@ def test_a_file_with_a_token_is_read_as_json_or_yaml(tmp_path: Path) -> None:
     record = config(tmp_path)
     found = agreed(written(tmp_path, record))
     assert found.authorization == f"Bearer {ADMIN_TOKEN}"
+    assert ADMIN_TOKEN not in f"{found} {found!r}" and "api.example" in repr(found)
     assert agreed(written(tmp_path, yaml.safe_dump(record)))[:3] == found[:3]
 
 
