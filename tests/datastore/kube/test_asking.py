@@ -42,8 +42,8 @@ class Server:
 
     def __init__(self, respond: Respond, tls: ssl.SSLContext, host: str, *, closes: bool) -> None:
         self.requests: list[bytes] = []
-        self.clients_gone = Semaphore(0)
-        """One for each client that has closed its connection."""
+        self.ended = Semaphore(0)
+        """One for each connection that has ended, by whomever and however."""
         self._respond, self._tls, self._closes = respond, tls, closes
         self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
@@ -55,12 +55,17 @@ class Server:
                 Thread(target=self._serve, args=(self.listener.accept()[0],), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
+        try:
+            self._answer(plain)
+        finally:
+            self.ended.release()
+
+    def _answer(self, plain: socket.socket) -> None:
         with suppress(OSError), plain, self._tls.wrap_socket(plain, server_side=True) as connection:
             while True:
                 asked = b""
                 while not asked.endswith(b"\r\n\r\n"):
                     if not (part := connection.recv(1 << 16)):
-                        self.clients_gone.release()
                         return
                     asked += part
                 self.requests.append(asked)
@@ -214,4 +219,4 @@ def test_all_connections_end_when_one_has_failed(tmp_path: Path) -> None:
         with pytest.raises(NoPlainAnswer):
             list(asking.arrivals())
         asking.close()
-        assert all(server.clients_gone.acquire(timeout=5) for _ in range(2))
+        assert all(server.ended.acquire(timeout=5) for _ in range(2))
