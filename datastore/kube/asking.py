@@ -20,7 +20,7 @@ from datastore.kube.plain_access import PlainAccess
 from datastore.kube.questions import Question
 
 CONNECT_SECONDS = 1.5
-"""For a connection, which a server's kernel makes however busy it is: who then asks otherwise waits for one again."""
+"""For making a connection, which a server's kernel does however busy it is. Where it fails, the store waits anew."""
 PATIENCE_SECONDS = 10.0
 """It is given up when for so long nothing at all was heard over one of its connections."""
 PART_BYTES = 1 << 18
@@ -119,7 +119,8 @@ class _Connection(HTTPSConnection):
         self._has_ended = True
         if self._opened:
             with suppress(OSError):  # it is closed
-                self._opened.shutdown(socket.SHUT_RDWR)
+                # Not SSLSocket's own, which takes TLS off first: what the thread sends just then would be readable.
+                socket.socket.shutdown(self._opened, socket.SHUT_RDWR)
 
     def _headers(self, question: Question) -> dict[str, str]:
         assert self._opened

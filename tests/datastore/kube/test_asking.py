@@ -220,3 +220,15 @@ def test_all_connections_end_when_one_has_failed(tmp_path: Path) -> None:
             list(asking.arrivals())
         asking.close()
         assert all(server.ended.acquire(timeout=5) for _ in range(2))
+
+
+def test_a_connection_that_is_ended_stays_one_of_tls(tmp_path: Path) -> None:
+    """What another thread sends just then, such as a token, is readable for nobody."""
+    with serving(tmp_path, answers({PODS: LONG})) as (_, access):
+        connection = module._Connection(access)
+        connection.connect()
+        connection.end()
+        assert connection._opened and connection._opened.version()
+        with pytest.raises(OSError):
+            list(connection.answer(PODS))
+        connection.close()
