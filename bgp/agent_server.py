@@ -70,6 +70,7 @@ class AgentServer:
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._server: asyncio.Server | None = None
         self._link: AgentLink | None = None
         self._leaving = False
         self._repeated = RepeatedLines()
@@ -80,45 +81,47 @@ class AgentServer:
 
     @asynccontextmanager
     async def listening(self, socket_path: Path) -> AsyncIterator[None]:
-        server = await self._listen(socket_path)
-        keeping = asyncio.create_task(self._keep(socket_path, server))
+        await self._listen(socket_path)
+        keeping = asyncio.create_task(self._keep(socket_path))
         try:
             yield
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+            self._end_listening()
             self._close_link()
             with suppress(FileNotFoundError):
                 socket_path.unlink()
 
-    async def _listen(self, socket_path: Path) -> asyncio.Server:
+    async def _listen(self, socket_path: Path) -> None:
+        """Listen on a socket that is made anew, and no more on the one before. Raises OSError."""
         with suppress(FileNotFoundError):
             socket_path.unlink()
         mask = os.umask(0o117 if group_comes_in(socket_path.parent) else 0o177)
-        try:
-            return await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT)
+        try:  # serving is begun later, as others have a turn then, and make files too
+            anew = await asyncio.start_unix_server(self._accept, socket_path, limit=LINE_LIMIT, start_serving=False)
         finally:
             os.umask(mask)
+        self._end_listening()
+        self._server = anew
+        await anew.start_serving()
 
-    async def _keep(self, socket_path: Path, server: asyncio.Server) -> None:
-        """Listen anew wherever somebody has removed the socket, as the next agent could not connect; end by closing."""
-        try:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
+    def _end_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()  # who is connected stays connected
+
+    async def _keep(self, socket_path: Path) -> None:
+        """Listen anew wherever somebody has removed the socket, until cancelled: the next agent could not connect."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
                 if socket_path.exists():
                     continue
-                try:
-                    anew = await self._listen(socket_path)
-                except OSError as error:
-                    self._warn(
-                        f"listen on {socket_path}, which somebody removed: {error}; next try in {LOOK_SECONDS:g} s"
-                    )
-                    continue
-                server.close()  # who is connected stays connected
-                server = anew
+                await self._listen(socket_path)
+            except OSError as error:
+                self._warn(f"look after {socket_path}: {error}; next try in {LOOK_SECONDS:g} s")
+            else:
                 log.warning("%s was removed by somebody; it is made anew", socket_path)
-        finally:
-            server.close()
 
     def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
         if self._link is not None:

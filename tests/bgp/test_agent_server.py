@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 import pytest
 
 from bgp import agent_server
+from bgp.agent_server import AgentServer
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.decision import DecisionStep
 from bgp.events import AnnouncedPath, UpdateReceived
@@ -67,6 +69,35 @@ async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(
             await until(lambda: newer.replayed, "the newer agent's replay")
         finally:
             await newer.stop_agent()
+
+
+async def test_a_socket_that_cannot_be_looked_at_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where somebody takes the right to enter its folder away for a while."""
+    monkeypatch.setattr(agent_server, "LOOK_SECONDS", 0.01)
+    exists = Path.exists
+    async with serving(tmp_path) as (_, sidecar, _):
+        path = tmp_path / "other.sock"
+        async with AgentServer(sidecar).listening(path):
+
+            def refused(asked: Path) -> bool:
+                raise PermissionError(errno.EACCES, "Permission denied", str(asked))
+
+            monkeypatch.setattr(Path, "exists", refused)
+            await until(lambda: f"look after {path}: [Errno 13] Permission denied" in caplog.text, "a look that fails")
+            monkeypatch.setattr(Path, "exists", exists)
+            path.unlink()
+            await until(path.exists, "the socket that is made anew")
+
+
+async def test_while_it_begins_to_listen_what_others_make_has_its_usual_mode(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, sidecar, _):
+        made = tmp_path / "made"
+        asyncio.get_running_loop().call_soon(made.mkdir)
+        async with AgentServer(sidecar).listening(tmp_path / "other.sock"):
+            await until(made.exists, "the folder of another task")
+        assert made.stat().st_mode & 0o700 == 0o700
 
 
 @pytest.mark.parametrize("version", [UNSTATED, VERSION + 1])
