@@ -67,4 +67,6 @@ class FirstLook:
         if one.alternate or (is_tunnel(one) and node is None):
             self._odd = True
         elif not is_tunnel(one) and one.handle != WINDOWS_HANDLE and {"pod", "namespace"} <= attributes.keys():
-            self._awaited[int(one.address)] = hash((attributes["namespace"], attributes["pod"], node))
+            pod = hash((attributes["namespace"], attributes["pod"], node))
+            if self._awaited.setdefault(int(one.address), pod) != pod:  # blocks that overlap, and both gave it
+                self._odd = True

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from datastore.kinds.ipam import BlockAffinity, IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
@@ -134,3 +135,16 @@ async def test_a_block_seen_twice_changes_nothing() -> None:
     await world.store.scan(ENDPOINTS, look.endpoint)
     nodes, affinities = await world.store.list(Node), await world.store.list(BlockAffinity)
     assert look.finds_order(nodes.objects, affinities.objects)
+
+
+async def test_an_address_that_two_blocks_have_given_is_left_to_a_whole_reading() -> None:
+    """As of pools that overlap: the pod that is there must not hide the one that is gone."""
+    world, look = World(), FirstLook()
+    await world.add("web")
+    block = BLOCKS.of((await world.store.list(IPAMBlock)).objects[0])
+    gone = tuple(replace(one, secondary={**(one.secondary or {}), "pod": "gone"}) for one in block.spec.attributes)
+    look.block(replace(block, spec=replace(block.spec, attributes=gone)))
+    await world.store.scan(BLOCKS, look.block)
+    await world.store.scan(ENDPOINTS, look.endpoint)
+    nodes, affinities = await world.store.list(Node), await world.store.list(BlockAffinity)
+    assert not look.finds_order(nodes.objects, affinities.objects)
