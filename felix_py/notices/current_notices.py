@@ -29,6 +29,7 @@ _WHILE_UNREAD: Mapping[type[Resource], str] = {
     FelixConfiguration: "; if nothing was, the usual values apply",
 }
 """What becomes of an object that can't be read beside that."""
+_OF_A_NODE = "; if nothing was, the node goes by what is set for all"
 
 Origin = tuple[str, str, str]
 
@@ -60,7 +61,7 @@ class CurrentNotices:
                 return self._put(origin, tuple(dict.fromkeys(found))) if found or origin in self._by_origin else ()
             case Unreadable(kind, name, namespace, reason):
                 shown = f"{namespace}/{name}" if namespace else name
-                effect = _KEPT + _WHILE_UNREAD.get(kind, "")
+                effect = _KEPT + _while_unread(kind, name)
                 unread = Notice(kind.KIND, shown, "", f"it cannot be read: {reason}", effect)
                 return self._put((kind.KIND, namespace or "", name), (unread,))
             case Gone():
@@ -87,6 +88,12 @@ class CurrentNotices:
         return isinstance(resource, _WRITTEN_BY_PROGRAMS) or (
             isinstance(resource, Node) and resource.name != self._node
         )
+
+
+def _while_unread(kind: type[Resource], name: str) -> str:
+    if kind in (BGPConfiguration, FelixConfiguration) and name.startswith("node."):
+        return _OF_A_NODE
+    return _WHILE_UNREAD.get(kind, "")
 
 
 def _unusable(resource: Resource, failure: Exception) -> Notice:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datastore.kinds.bgp import BGPPeer
+import pytest
+
+from datastore.kinds.bgp import BGPConfiguration, BGPPeer
+from datastore.kinds.cluster import FelixConfiguration
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.notices import Notice
-from datastore.store import Changed, Gone, InSync
+from datastore.record import Resource
+from datastore.store import Changed, Gone, InSync, Unreadable
 from felix_py.notices.current_notices import CurrentNotices
 
 FILTERED = BGPPeer.make("rack", peerIP="192.0.2.9", asNumber=64512, filters=["reject-all"])
@@ -70,3 +74,20 @@ def test_a_selector_of_namespaces_is_obeyed_where_the_datastore_has_them() -> No
     pool = IPPool.make("reds", cidr="10.0.0.0/16", namespaceSelector="has(red)", allowedUses=["Workload"])
     assert fields(CurrentNotices("n1").fold(Changed(pool))) == ["spec.namespaceSelector"]
     assert CurrentNotices("n1", has_namespaces=True).fold(Changed(pool)) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "meanwhile"),
+    [
+        (BGPConfiguration, "default", "BGP sessions stay as they are, and a new node has none"),
+        (BGPConfiguration, "node.n1", "the node goes by what is set for all"),
+        (FelixConfiguration, "default", "the usual values apply"),
+        (FelixConfiguration, "node.n1", "the node goes by what is set for all"),
+        (BGPPeer, "node.n1", "it yields no session"),
+    ],
+)
+def test_what_becomes_of_an_object_that_cannot_be_read_depends_on_what_it_is(
+    kind: type[Resource], name: str, meanwhile: str
+) -> None:
+    [notice] = CurrentNotices("n1").fold(Unreadable(kind, name, None, "it is odd"))
+    assert notice.effect == f"what was known of it still holds; if nothing was, {meanwhile}"
