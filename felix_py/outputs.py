@@ -33,7 +33,8 @@ NODE_TABLE = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.FELIX
 TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
-POOLS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES | Topic.BLOCKS
+SURROUNDINGS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES
+POOLS = SURROUNDINGS | Topic.BLOCKS | Topic.BORROWED
 CONFIGURATIONS = Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.FELIX
 OF_ALL_NODES = Topic.NODES | Topic.OWNERS
 """What follows from these is worked out of all Nodes or claims, and each of the cluster changes them."""

@@ -20,9 +20,10 @@ from datastore.kinds.cluster import ClusterInformation, FelixConfiguration
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kinds.pools import IPPool
 from datastore.record import Resource
-from datastore.store import Gone, InSync, Unreadable
+from datastore.store import Changed, Gone, InSync, Unreadable
 from datastore.watch import key_of
 from felix_py import agent as agent_module
+from felix_py.outputs import bring_in_line
 from felix_py.routes.routing import RouteRefused
 from kernel.events import AddressChanged, EventsLost, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
@@ -596,6 +597,14 @@ async def test_a_pool_that_is_gone_while_pods_have_addresses_of_it_is_a_notice_u
         await until(lambda: [notice.name for notice in agent.notices.all()] == ["10.65.1.0/26"])
         one.store.put(pool())
         await until(lambda: not agent.notices.all())
+
+
+async def test_a_pod_that_lies_in_no_pool_is_a_notice_until_it_ends(tmp_path: Path) -> None:
+    agent, stray = FakeNode(tmp_path).agent, endpoint("10.9.9.9/32")
+    gone = Gone(WorkloadEndpoint, stray.name, stray.namespace, stray)
+    for event, found in ((Changed(stray), ["WorkloadEndpoint"]), (gone, [])):
+        await bring_in_line(agent.outputs, agent.snapshot.fold(event))
+        assert [notice.kind for notice in agent.notices.all()] == found
 
 
 async def test_a_record_that_cannot_be_used_leaves_what_it_said_before_and_is_a_notice(tmp_path: Path) -> None:
