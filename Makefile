@@ -154,14 +154,15 @@ test-runtimes-short: setup
 	$(PY) -m pytest -q $(RUNTIMES) -k "not containerd2"
 
 # A fresh tree begins with what mypy found out for another one, kept outside: half a minute less. It compares contents.
+# What cannot be kept, or is replaced while it is copied, is no finding.
 TYPES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/felix-types
 
 lint: setup
 	$(VENV)/bin/ruff check .
-	@[ -d .mypy_cache ] || [ ! -d $(TYPES) ] || cp -a $(TYPES) .mypy_cache
+	@[ -d .mypy_cache ] || [ ! -d $(TYPES) ] || cp -a $(TYPES) .mypy_cache || :
 	$(VENV)/bin/mypy
-	@mkdir -p $(TYPES) && fresh=$$(mktemp -d $(TYPES).XXXXXX) && cp -a .mypy_cache/. $$fresh && \
-	  rm -rf $(TYPES) && { mv -T $$fresh $(TYPES) || rm -rf $$fresh; }
+	@mkdir -p $(TYPES) && fresh=$$(mktemp -d $(TYPES).XXXXXX) && \
+	  { cp -a .mypy_cache/. $$fresh && rm -rf $(TYPES) && mv -T $$fresh $(TYPES) || rm -rf $$fresh; } || :
 
 # Beside what people use today, or B=all: tables, and build/bench/NAME.json and NAME.svg.
 bench: setup $(if $(filter kube cli all,$(B)),kube-assets)
