@@ -69,9 +69,10 @@ def parts_of(pool: IPPool, number: int) -> tuple[IPPool, ...]:
     whole = fields.network(pool.spec.cidr)
     length = whole.prefixlen + bits
     if length > pool.block_size:
+        most = 1 << max(0, pool.block_size - whole.prefixlen)
         raise CommandError(
-            f'split IPPool "{pool.name}": {number} parts of {whole} would be /{length},'
-            f" smaller than one block of /{pool.block_size}; at most {1 << (pool.block_size - whole.prefixlen)} parts"
+            f'split IPPool "{pool.name}": {number} parts of {whole} would be /{length}, smaller than one block of'
+            f" /{pool.block_size}; {f'at most {most} parts' if most > 1 else 'it cannot be split'}"
         )
     spec = pool.to_json()["spec"]
     return tuple(

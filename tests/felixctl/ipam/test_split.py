@@ -35,3 +35,10 @@ def test_a_pool_that_cannot_be_split_so_is_refused(
 ) -> None:
     ended = damaged("ipam", "split", *arguments)
     assert (ended.status, sentence in ended.err) == (status, True)
+
+
+def test_a_pool_that_is_smaller_than_a_block_cannot_be_split(felixctl: Felixctl) -> None:
+    small = "metadata: {name: small}, spec: {cidr: 10.9.0.0/30, disabled: true}"
+    felixctl("apply", "-f", "-", stdin=f"{{kind: IPPool, apiVersion: projectcalico.org/v3, {small}}}")
+    ended = felixctl("ipam", "split", "2", "--name", "small")
+    assert (ended.status, "smaller than one block of /26; it cannot be split" in ended.err) == (1, True)
