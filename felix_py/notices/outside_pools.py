@@ -27,10 +27,13 @@ def outside_notices(snapshot: Snapshot) -> Iterator[Notice]:
     for block in sorted(Prefix.parse(one.spec.cidr) for one in snapshot.affinities.values() if one.confirmed):
         if is_outside(block):
             effect = f"its pods are routed as before, no more get an address of it, and {_NAT}"
-            yield Notice("IPAMBlock", str(block), "", "it is this node's, and no IPPool holds it", effect)
+            yield Notice(
+                "IPAMBlock", str(block), "", "it is this node's, and no IPPool that can be read holds it", effect
+            )
     for key, addresses in snapshot.outside_own_blocks().items():
         lost = sorted(filter(is_outside, addresses))
         if lost and not snapshot.endpoints[key].given_by:
-            reason = f"no IPPool holds its {', '.join(one.address for one in lost)}, nor a block of this node"
+            which = ", ".join(one.address for one in lost)
+            reason = f"no IPPool that can be read holds its {which}, nor a block of this node"
             effect = f"other nodes do not learn a route to it, and {_NAT}"
             yield Notice("WorkloadEndpoint", f"{key.namespace}/{key.name}", "spec.ipNetworks", reason, effect)

@@ -26,8 +26,9 @@ def test_a_block_whose_pool_is_gone_is_a_notice() -> None:
     snapshot = world(affinity(), endpoint())
     snapshot.fold(Gone(IPPool, "pods"))
     assert [str(notice) for notice in outside_notices(snapshot)] == [
-        'IPAMBlock "10.65.1.0/26": it is this node\'s, and no IPPool holds it; its pods are routed as before, no more'
-        " get an address of it, and natOutgoing takes them for destinations outside the cluster"
+        'IPAMBlock "10.65.1.0/26": it is this node\'s, and no IPPool that can be read holds it; its pods are'
+        " routed as before, no more get an address of it, and natOutgoing takes them for destinations outside the"
+        " cluster"
     ]
 
 
@@ -35,5 +36,5 @@ def test_a_pod_in_no_block_and_no_pool_is_a_notice_unless_its_address_is_not_of_
     other = endpoint("10.9.9.8/32", name="other").with_metadata(annotations={IPAM: "host-local"})
     [notice] = outside_notices(world(affinity(), endpoint("10.9.9.9/32"), other))
     assert (notice.kind, notice.name) == ("WorkloadEndpoint", "default/n1-k8s-web-eth0")
-    assert notice.reason == "no IPPool holds its 10.9.9.9, nor a block of this node"
+    assert notice.reason == "no IPPool that can be read holds its 10.9.9.9, nor a block of this node"
     assert notice.effect.startswith("other nodes do not learn a route to it")
