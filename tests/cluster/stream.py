@@ -13,22 +13,24 @@ from tests.cluster.kubectl import Kubectl
 PER_SECOND = 100
 _LOG, _PID = "/tmp/stream.log", "/tmp/stream.pid"
 _COUNTERS = "grep ^Icmp: /proc/net/snmp"
-_SUMMARY = re.compile(r"(\d+) packets transmitted, \d+ packets received, (?:(\d+) duplicates, )?")
+_SUMMARY = re.compile(r"\d+ packets transmitted, \d+ packets received, (?:(\d+) duplicates, )?")
 
 
 @dataclass
 class Stream:
-    """count: what became of it, once it has ended."""
+    """count: what became of it, once it has ended. said: what it and its kernel said at its end."""
 
     count: PingCount = field(default_factory=PingCount)
+    said: str = ""
 
 
 @contextmanager
 def streaming(kubectl: Kubectl, pod: PodState, address: str) -> Iterator[Stream]:
     """Have a pod ping an address of IPv4 meanwhile, and nothing else. Its beginning and end need the API server.
 
-    What its kernel has heard is counted: on a busy machine ping is late, and hears of a fifth of a second at most. But
-    only ping knows which answers came twice.
+    What its kernel has sent and heard is counted: on a busy machine ping is late, and hears of a fifth of a second at
+    most, and one that is ended between counting a ping and sending it has counted too many; it ends by itself where one
+    can't be sent. But only ping knows which answers came twice.
     """
     ping = f"{_COUNTERS}; ping -i {1 / PER_SECOND} {address} >{_LOG} 2>&1 & echo $! >{_PID}"
     before = kubectl("exec", pod.name, "--", "sh", "-c", ping)
@@ -36,7 +38,7 @@ def streaming(kubectl: Kubectl, pod: PodState, address: str) -> Iterator[Stream]
     yield stream
     end = f"kill -STOP $(cat {_PID}); sleep 1; kill -INT $(cat {_PID}); kill -CONT $(cat {_PID}); sleep 1"
     said = kubectl("exec", pod.name, "--", "sh", "-c", f"{end}; tail -n 5 {_LOG}; {_COUNTERS}")
-    stream.count = counted(before, said)
+    stream.count, stream.said = counted(before, said), before + said
 
 
 def counted(before: str, said: str) -> PingCount:
@@ -46,11 +48,11 @@ def counted(before: str, said: str) -> PingCount:
     """
     summary = _SUMMARY.search(said)
     assert summary, f"ping did not end: {said}"
-    sent, duplicates = int(summary[1]), int(summary[2] or 0)
-    return PingCount(sent, sent - (_answers(said) - _answers(before) - duplicates))
+    sent, answers = (_counter(said, name) - _counter(before, name) for name in ("OutEchos", "InEchoReps"))
+    return PingCount(sent, sent - (answers - int(summary[1] or 0)))
 
 
-def _answers(said: str) -> int:
-    """Return how many answers to pings the counters of a kernel have."""
+def _counter(said: str, name: str) -> int:
+    """Return one of a kernel's counters of ICMP: `OutEchos` are pings that it sent, `InEchoReps` answers to them."""
     names, values = (line.split() for line in said.splitlines() if line.startswith("Icmp:"))
-    return int(values[names.index("InEchoReps")])
+    return int(values[names.index(name)])

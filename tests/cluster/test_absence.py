@@ -137,7 +137,7 @@ def test_running_pods_lose_nothing_and_the_others_are_made_up_for(
     assert median(pauses(tried)) < KUBELETS_OWN_PAUSE
     assert quantiles(paused, n=10)[-1] < KUBELETS_OWN_PAUSE
     assert max(announced_pauses(made, "n1")) < CONVERGED_SECONDS
-    assert stream.count.lost == 0
+    assert stream.count.lost == 0, stream.said
     assert stream.count.sent > AWAY_SECONDS * 10
     made.until("all addresses are whose they should be", 1, lambda: not address_problems(made))
     with collecting_soon(made):

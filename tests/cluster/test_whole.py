@@ -61,7 +61,7 @@ def test_a_rolling_restart_loses_no_packet(whole: Cluster, figures: Figures) -> 
         settle(whole)
     figures.note_pings("rolling_restart", stream.count)
     assert stream.count.sent > 100
-    assert stream.count.lost == 0
+    assert stream.count.lost == 0, stream.said
 
 
 def test_an_upgrade_loses_no_packet(whole: Cluster, figures: Figures) -> None:
@@ -72,7 +72,7 @@ def test_an_upgrade_loses_no_packet(whole: Cluster, figures: Figures) -> None:
         settle(whole)
     figures.note_pings("upgrade", stream.count)
     assert stream.count.sent > 100
-    assert stream.count.lost == 0
+    assert stream.count.lost == 0, stream.said
 
 
 def test_a_pod_reaches_the_outside_under_the_address_of_its_node(whole: Cluster) -> None:
