@@ -33,11 +33,11 @@ def nothing_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def config(folder: Path, cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a configuration, with what is said more of its cluster, and with another user."""
     certificate = folder / "127.0.0.1.crt"
-    found: Any = kubeconfig(SERVER, certificate if certificate.exists() else make_certificate(folder)[0])
+    found: dict[str, Any] = kubeconfig(SERVER, certificate if certificate.exists() else make_certificate(folder)[0])
     found["clusters"][0]["cluster"] |= cluster or {}
     if user is not None:
         found["users"][0]["user"] = user
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def written(folder: Path, record: object, name: str = "config") -> str:
