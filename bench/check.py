@@ -1,17 +1,19 @@
 """Is what was measured good enough? `python -m bench.check` compares the benchmarks' reports with bench/goals.py.
 
 It prints a line for each goal, met, fell short or not measured, and ends with 0 only if every goal is met. A report of
-fewer rounds than make a figure counts as not measured, unless it only counts.
+fewer rounds than make a figure counts as not measured, unless it only counts, and so does a file that is no report.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from bench import result
 from bench.goals import GOALS, Goal
@@ -19,6 +21,15 @@ from bench.result import LEAST_ROUNDS, Row
 
 State = Literal["met", "fell short", "not measured"]
 STATES: Sequence[State] = ("met", "fell short", "not measured")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a benchmark has written, as far as it is judged."""
+
+    machine: str
+    rounds: int
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +41,16 @@ class Judged:
     found: str
 
 
-def judged(goal: Goal, report: Mapping[str, Any] | None) -> Judged:
-    """Judge a goal by the report of its benchmark; None: there is none."""
+def judged(goal: Goal, report: Report | str | None) -> Judged:
+    """Judge a goal by the report of its benchmark; a text: why it could not be read; None: there is none."""
+    again = f"run pytest {goal.counted_by}" if goal.counted_by else f"run make bench B={goal.bench}"
     if report is None:
-        how = f"pytest {goal.counted_by}" if goal.counted_by else f"make bench B={goal.bench}"
-        return Judged(goal, "not measured", f"run {how}")
-    if (rounds := report.get("rounds", 0)) < LEAST_ROUNDS and not goal.counted_by:
-        return Judged(goal, "not measured", f"{rounds} rounds, where {LEAST_ROUNDS} make a figure")
-    row = next((Row(**each) for each in report["rows"] if each["name"] == goal.row), None)
+        return Judged(goal, "not measured", again)
+    if isinstance(report, str):
+        return Judged(goal, "not measured", f"{report}; {again}")
+    if report.rounds < LEAST_ROUNDS and not goal.counted_by:
+        return Judged(goal, "not measured", f"{report.rounds} rounds, where {LEAST_ROUNDS} make a figure")
+    row = next((row for row in report.rows if row.name == goal.row), None)
     if row is None:
         return Judged(goal, "not measured", "the report has no such row")
     figure = row.max if goal.most == 0 else row.ours  # none at all is meant of every round
@@ -49,8 +62,12 @@ def judged(goal: Goal, report: Mapping[str, Any] | None) -> Judged:
 
 
 def _found(row: Row) -> str:
-    ours = f"{row.ours:,.4g} {row.unit} ({row.min:,.4g} to {row.max:,.4g})"
-    return ours if row.ratio is None else f"ratio {row.ratio:.2f}: {ours}, {row.peer_name} {row.peer:,.4g}"
+    ours = f"{row.ours:,.4g} {row.unit}"
+    if row.min is not None and row.max is not None:
+        ours += f" ({row.min:,.4g} to {row.max:,.4g})"
+    if row.ratio is None or row.peer is None:
+        return ours
+    return f"ratio {row.ratio:.2f}: {ours}, {row.peer_name} {row.peer:,.4g}"
 
 
 def table(found: Sequence[Judged]) -> Iterator[str]:
@@ -64,16 +81,24 @@ def table(found: Sequence[Judged]) -> Iterator[str]:
     yield ", ".join(f"{counted[state]} {state}" for state in STATES)
 
 
-def reports(names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the reports that there are, by the name of the benchmark."""
+def reports(names: Iterable[str]) -> dict[str, Report | str]:
+    """Return the reports that there are, or why they cannot be read, by the name of the benchmark."""
     paths = {name: result.FOLDER / f"{name}.json" for name in names}
-    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    return {name: read(path) for name, path in paths.items() if path.exists()}
+
+
+def read(path: Path) -> Report | str:
+    """Return a report, or why it is none: it was cut short, or something else has written it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, ValueError, RecursionError) as error:
+        return f"{path} cannot be read: {error}"
 
 
 def main() -> int:
     written = reports({goal.bench for goal in GOALS})
     found = [judged(goal, written.get(goal.bench)) for goal in GOALS]
-    for machine in sorted({report["machine"] for report in written.values()}):
+    for machine in sorted({report.machine for report in written.values() if isinstance(report, Report)}):
         print(machine)
     print("\n".join(table(found)))
     return 0 if all(each.state == "met" for each in found) else 1

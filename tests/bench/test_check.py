@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench import check, result
-from bench.check import judged, table
+from bench.check import Report, judged, read, table
 from bench.goals import GOALS, Goal, at_least, at_most, counted
 from bench.result import Row, duration, figure, report
 
 
-def report_of(row: Row, rounds: int = 5) -> dict[str, Any]:
-    return {"machine": "m", "rounds": rounds, "rows": [asdict(row)]}
+def report_of(row: Row, rounds: int = 5) -> Report:
+    return Report("m", rounds, (row,))
 
 
 ADD = duration("ADD", [2, 3, 4], [9], "ptp", "ms")
@@ -76,6 +75,41 @@ def test_the_check_fails_while_a_single_goal_is_not_met(
     report("cni", [ADD], 4)
     assert check.main() == 1
     assert capsys.readouterr().out.count("1 not measured") == 2
+
+
+WRITTEN = {"name": "ADD", "ours": 2, "peer": 6, "peer_name": "ptp", "unit": "ms", "ratio": 3}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b'{"name": "cni", "mach',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"machine": "m", "rounds": "5", "rows": []}',
+        b'{"machine": "m", "rounds": 5, "rows": [{"name": "ADD"}]}',
+    ],
+)
+def test_a_file_that_is_no_report_is_told_and_counts_as_not_measured(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "cni.json").write_bytes(text)
+    found = judged(at_least("cni", "ADD", 3), read(tmp_path / "cni.json"))
+    assert found.state == "not measured"
+    assert found.found.startswith(f"{tmp_path}/cni.json cannot be read: ")
+    assert found.found.endswith("; run make bench B=cni")
+
+
+def test_a_report_of_another_release_is_judged_by_what_it_has(tmp_path: Path) -> None:
+    rows = [{**WRITTEN, "since": "another member"}]
+    (tmp_path / "cni.json").write_text(json.dumps({"machine": "m", "rounds": 5, "rows": rows}))
+    found = judged(at_least("cni", "ADD", 3), read(tmp_path / "cni.json"))
+    assert (found.state, found.found) == ("met", "ratio 3.00: 2 ms, ptp 6")
+    (tmp_path / "cni.json").unlink()
+    (tmp_path / "cni.json").mkdir()
+    assert "Is a directory" in judged(at_least("cni", "ADD", 3), read(tmp_path / "cni.json")).found
 
 
 def test_each_goal_is_a_ratio_or_a_figure_and_no_row_has_two() -> None:
