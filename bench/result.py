@@ -21,8 +21,13 @@ LEAST_ROUNDS = 5
 
 
 def rounds_of(arguments: Sequence[str]) -> int:
-    """Return how many rounds a command line asks for, by its first word."""
-    return int(arguments[0]) if arguments else LEAST_ROUNDS
+    """Return how many rounds a command line asks for, by its only word. Raises SystemExit: it asks for none."""
+    match arguments:
+        case []:
+            return LEAST_ROUNDS
+        case [text] if text.isascii() and text.isdigit() and int(text):
+            return int(text)
+    raise SystemExit(f"how many rounds? It is one number, from 1 on, and not {' '.join(arguments)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,9 @@ def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] =
         "rows": [asdict(row) for row in found],
         "remarks": list(remarks),
     }
-    path.write_text(json.dumps(written, indent=2) + "\n")
+    partial = path.with_suffix(".partial")  # a run that is interrupted here leaves the report before whole
+    partial.write_text(json.dumps(written, indent=2) + "\n")
+    partial.replace(path)
     compared = [Bar(row.name, row.ratio, _figures(row)) for row in found if row.ratio]
     title = f"bench {name}: {rounds} rounds on {machine()}"
     path.with_suffix(".svg").write_text(picture or bars(title, compared))

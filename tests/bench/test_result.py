@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import result
-from bench.result import duration, figure, rate, report
+from bench.result import LEAST_ROUNDS, duration, figure, rate, report, rounds_of
 
 
 @pytest.fixture
@@ -45,3 +45,28 @@ def test_fewer_rounds_than_make_a_figure_are_called_a_trial(folder: Path, capsys
     report("one", [duration("ADD", [1], [2], "ptp", "ms")], 1)
     assert json.loads((folder / "one.json").read_text())["rounds"] == 1
     assert "a trial" in capsys.readouterr().out
+
+
+def test_a_report_that_is_interrupted_leaves_the_one_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report("one", [figure("writes", [0], "")], 5)
+
+    def cut_short(path: Path, text: str) -> None:
+        with path.open("w") as file:
+            file.write(text[: len(text) // 2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_text", cut_short)
+        report("one", [figure("writes", [1], "")], 5)
+    assert json.loads((folder / "one.json").read_text())["rows"][0]["ours"] == 0
+
+
+def test_a_command_line_says_how_many_rounds_or_nothing() -> None:
+    assert rounds_of([]) == LEAST_ROUNDS
+    assert rounds_of(["1"]) == 1
+
+
+@pytest.mark.parametrize("words", [["0"], ["-1"], ["1.5"], ["x"], ["²"], [""], ["1", "2"], ["--help"]])
+def test_what_is_no_number_of_rounds_is_refused_in_a_sentence(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"how many rounds\? It is one number, from 1 on, and not "):
+        rounds_of(words)
