@@ -1,22 +1,38 @@
-"""BIRD's control socket: where it takes commands, and says how far it is."""
+"""BIRD's program and its control socket: where it takes commands, and says how far it is."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
+import subprocess
 import time
 
 from bench.patience import PATIENCE_SECONDS
 
+USUAL_FOLDER = "/usr/sbin"
+"""Where Debian has it, which is on the path of root alone."""
 
-def connect(path: str) -> socket.socket:
-    """Connect as soon as BIRD listens, and read its greeting. Raises SystemExit: it does not."""
+
+def executable() -> str:
+    """Return where BIRD is. Raises SystemExit: it is not installed."""
+    found = shutil.which("bird", path=f"{os.environ.get('PATH', os.defpath)}:{USUAL_FOLDER}")
+    if found is None:
+        raise SystemExit("BIRD is missing, which this is measured beside; install bird2")
+    return found
+
+
+def connect(path: str, bird: subprocess.Popen[bytes]) -> socket.socket:
+    """Connect as soon as BIRD listens, and read its greeting. Raises SystemExit: it has ended, or does not."""
     control = socket.socket(socket.AF_UNIX)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             control.connect(path)
         except OSError:
+            if bird.poll() is not None:
+                raise SystemExit(f"BIRD ended with status {bird.returncode}; its message is above") from None
             if time.monotonic() > deadline:
                 raise SystemExit("BIRD did not open its control socket in time") from None
             time.sleep(0.005)

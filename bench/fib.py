@@ -27,7 +27,7 @@ from pathlib import Path as File
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench.bird_control import connect
+from bench.bird_control import connect, executable
 from bench.patience import PATIENCE_SECONDS
 from bench.processor_time import processor_seconds
 from bench.result import duration, rate, report, rounds_of
@@ -246,9 +246,11 @@ def bird(load: Load) -> Turn:
         listener = Listener(netns, load.size)
         (File(folder) / "bird.conf").write_text(_bird_configuration(load))
         control_path, pid_path = f"{folder}/bird.ctl", File(folder) / "bird.pid"
-        child = _within(netns, ["bird", "-f", "-c", f"{folder}/bird.conf", "-s", control_path, "-P", str(pid_path)])
+        child = _within(
+            netns, [executable(), "-f", "-c", f"{folder}/bird.conf", "-s", control_path, "-P", str(pid_path)]
+        )
         try:
-            control = connect(control_path)
+            control = connect(control_path, child)
             spent = []
             for command in ("enable static1", "disable static1"):
                 before, started = processor_seconds(child.pid), time.perf_counter()

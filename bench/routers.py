@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import datastore
 from bench.agent_environment import AGENT, environment
-from bench.bird_control import connect, routes
+from bench.bird_control import connect, executable, routes
 from bench.hosts import LENGTH, end, start_within
 from bench.patience import PATIENCE_SECONDS
 from datastore.defaults import DEFAULT_AS_NUMBER
@@ -170,14 +170,14 @@ class Bird:
     name = "BIRD 2"
 
     def __init__(self, netns: int, folder: Path, address: str, nodes: Sequence[str]) -> None:
-        self._netns, self._folder = netns, folder
+        self._netns, self._folder, self._executable = netns, folder, executable()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         (folder / "bird.conf").write_text(configuration(address, nodes))
 
     def start(self) -> None:
         files = ("-c", f"{self._folder}/bird.conf", "-s", self._socket, "-P", f"{self._folder}/bird.pid")
-        self._process = start_within(self._netns, ("bird", "-f", *files))
+        self._process = start_within(self._netns, (self._executable, "-f", *files))
 
     def restart(self) -> None:
         assert self._process
@@ -192,12 +192,12 @@ class Bird:
         return [self._process.pid]
 
     def ready(self) -> None:
-        self._control = self._control or connect(self._socket)
+        self._controlled()
 
     def settled(self, learned: int, pods: int = 0) -> None:
-        self._control = self._control or connect(self._socket)
+        control = self._controlled()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (there := routes(self._control)) < learned:
+        while (there := routes(control)) < learned:
             if time.monotonic() > deadline:
                 raise SystemExit(f"BIRD does not settle: it has {there} of {learned} routes")
             time.sleep(_LOOK_SECONDS)
@@ -207,6 +207,11 @@ class Bird:
             self._control.close()
         if self._process:
             end(self._process)
+
+    def _controlled(self) -> socket.socket:
+        assert self._process
+        self._control = self._control or connect(self._socket, self._process)
+        return self._control
 
     @property
     def _socket(self) -> str:
