@@ -38,18 +38,17 @@
 #define NEWEST "1.1.0"
 #define SECONDS 75       /* the agent gives up, and undoes what it did, after 60 */
 #define STATUS_SECONDS 5 /* a runtime that waits for STATUS starts no pod meanwhile */
+#define CHUNK 4096       /* read at once */
 #define LIMIT (8u << 20) /* more input than any runtime sends */
 #define NOTES 1000       /* DELs that may be noted, each of */
 #define NOTE_LIMIT (256u << 10)
 
 enum { BAD_ENVIRONMENT = 4, IO_FAILED = 5, TRY_AGAIN = 11, NOT_SERVING = 50 };
 
-extern char **environ;
+struct text { char *bytes; size_t length, capacity; char small[2 * CHUNK]; }; /* used in this order, page by page */
 
-struct text { char *bytes; size_t length, capacity; };
-
-static struct timespec deadline;
 static struct text input;
+static int seconds = SECONDS;         /* that this process has for everything */
 static char version[32] = NEWEST;     /* the version the caller speaks, for errors and for VERSION */
 static int away = TRY_AGAIN;          /* the code for "the agent does not answer" */
 static volatile sig_atomic_t answering; /* from here on standard output is in use */
@@ -57,27 +56,26 @@ static const char *tried = "felix-cni";
 static const char *again = "try again later";
 static char stop_object[200];
 
+/* The time begins with the first wait: whoever need not wait pays nothing for the clock, which is two page faults. */
 static int milliseconds_left(void)
 {
+    static long long end_ms;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    long long left = (deadline.tv_sec - now.tv_sec) * 1000LL + (deadline.tv_nsec - now.tv_nsec) / 1000000;
-    return left > 0 ? (int)left : 0;
+    long long now_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+    end_ms = end_ms ? end_ms : now_ms + seconds * 1000LL;
+    return end_ms > now_ms ? (int)(end_ms - now_ms) : 0;
 }
 
 /* Wait until fd is ready or the time is over (-1, ETIMEDOUT). */
 static int ready(int fd, short events)
 {
     struct pollfd wanted = {.fd = fd, .events = events};
-    for (;;) {
-        int n = poll(&wanted, 1, milliseconds_left());
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            errno = ETIMEDOUT;
-        if (n == 0 || errno != EINTR)
-            return -1;
-    }
+    int n, left = 0;
+    while ((n = poll(&wanted, 1, left)) == 0 || (n < 0 && errno == EINTR))
+        if ((left = milliseconds_left()) == 0)
+            return errno = ETIMEDOUT, -1;
+    return n < 0 ? -1 : 0;
 }
 
 /* Print one object on standard output, in pieces that a pipe with space never blocks on, and end. */
@@ -120,33 +118,38 @@ static void stopped(int signal_number)
     _exit(write(1, stop_object, strlen(stop_object)) > 0 ? 1 : 2);
 }
 
+/* Return the end of a text, with room for so many more bytes. Few need the heap; nothing is given back, we end soon. */
+static char *room(struct text *to, size_t more)
+{
+    if (!to->bytes)
+        to->bytes = to->small, to->capacity = sizeof to->small;
+    if (to->capacity - to->length < more) {
+        char *larger = malloc(to->capacity = 2 * (to->length + more));
+        if (!larger)
+            fail(IO_FAILED, "%s: out of memory", tried);
+        to->bytes = memcpy(larger, to->bytes, to->length);
+    }
+    return to->bytes + to->length;
+}
+
 static void append(struct text *to, const char *bytes, size_t length)
 {
-    if (to->length + length > to->capacity) {
-        to->capacity = 2 * (to->length + length) + 16384;
-        to->bytes = realloc(to->bytes, to->capacity);
-        if (!to->bytes)
-            fail(IO_FAILED, "%s: out of memory", tried);
-    }
-    memcpy(to->bytes + to->length, bytes, length);
+    memcpy(room(to, length), bytes, length);
     to->length += length;
 }
 
 /* Read until the end; 0, or -1 with errno (ETIMEDOUT: not before the time was over, EFBIG: more than LIMIT). */
 static int read_all(int fd, struct text *to)
 {
-    char chunk[16384];
     for (;;) {
         if (ready(fd, POLLIN) < 0)
             return -1;
-        ssize_t n = read(fd, chunk, sizeof chunk);
+        ssize_t n = read(fd, room(to, CHUNK), CHUNK);
         if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the agent answered without reading everything */
             return 0;
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -1;
-        if (n > 0)
-            append(to, chunk, (size_t)n);
-        if (to->length > LIMIT)
+        if ((to->length += n > 0 ? (size_t)n : 0) > LIMIT)
             return errno = EFBIG, -1;
     }
 }
@@ -173,8 +176,7 @@ static int member(const char *key, char *into, size_t size)
 static void note_version(void)
 {
     char found[sizeof version];
-    append(&input, "", 1);
-    input.length--; /* ends with a zero now, which is not sent */
+    *room(&input, 1) = 0; /* which is not sent */
     if (member("\"cniVersion\"", found, sizeof found) &&
         !found[strspn(found, "0123456789.abcdefghijklmnopqrstuvwxyz-+")])
         strcpy(version, found);
@@ -287,7 +289,7 @@ static void send_all(int fd, const struct text *from, int netns)
 int main(void)
 {
     const char *verb = getenv("CNI_COMMAND"), *netns = getenv("CNI_NETNS");
-    const char *seconds = getenv("FELIX_CNI_TIMEOUT"), *verbs = "|ADD|DEL|CHECK|GC|STATUS|VERSION|";
+    const char *given = getenv("FELIX_CNI_TIMEOUT"), *verbs = "|ADD|DEL|CHECK|GC|STATUS|VERSION|";
     char name[16];
     signal(SIGPIPE, SIG_IGN);
     if (snprintf(name, sizeof name, "|%s|", verb ? verb : "") >= (int)sizeof name || !strstr(verbs, name))
@@ -300,9 +302,7 @@ int main(void)
     struct sigaction on_stop = {.sa_handler = stopped};
     sigaction(SIGTERM, &on_stop, NULL), sigaction(SIGINT, &on_stop, NULL), sigaction(SIGHUP, &on_stop, NULL);
     int is_version = !strcmp(verb, "VERSION");
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    int usual = away == NOT_SERVING ? STATUS_SECONDS : SECONDS;
-    deadline.tv_sec += is_version ? 2 : seconds && atoi(seconds) > 0 ? atoi(seconds) : usual;
+    seconds = is_version ? 2 : given && atoi(given) > 0 ? atoi(given) : away == NOT_SERVING ? STATUS_SECONDS : SECONDS;
 
     int unread = read_all(0, &input), reason = errno;
     note_version();
@@ -314,7 +314,7 @@ int main(void)
     if (unread)
         fail(IO_FAILED, "%s: reading the network configuration from standard input: %s", tried, strerror(reason));
 
-    struct text request = {0}, reply = {0};
+    static struct text request, reply;
     for (char **variable = environ; *variable; variable++)
         if (!strncmp(*variable, "CNI_", 4))
             append(&request, *variable, strlen(*variable) + 1);
