@@ -60,7 +60,7 @@ class PodDevices(Protocol):
         """Return whose the device of this name is by its label; None: it bears none, or is not there."""
 
     def retire(self, owned: OwnedLink) -> None:
-        """Take a device down and out of the way, under a name that no other device will have."""
+        """Take a device down and out of the way. It keeps its name until that is needed, or it is deleted."""
 
     def free_name(self, owned: OwnedLink, netns: int) -> None:
         """Take a device's other end down and give it another name, if it is in this namespace under its own."""

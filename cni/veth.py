@@ -119,16 +119,15 @@ class Veth:
         return [owned for link in self._host.links().values() if (owned := owned_link(link))]
 
     def retire(self, owned: OwnedLink) -> None:
-        name = _retired_name(owned.index, owned.attachment.container_id)
-        self._host.retire(owned.index, name, RETIRED_GROUP)
-        log.info("ip link set %s down; ip link set %s name %s group %d", owned.name, owned.name, name, RETIRED_GROUP)
+        self._host.retire(owned.index, RETIRED_GROUP)
+        log.info("ip link set %s down group %d", owned.name, RETIRED_GROUP)
 
     def free_name(self, owned: OwnedLink, netns: int) -> None:
         device, name = owned.attachment.device, _retired_name(owned.index, owned.attachment.container_id)
         with inside(netns), closing(Devices()) as pod:
             end = pod.link(device)
             if end is not None and (end.index, end.peer) == (owned.peer, owned.index):
-                pod.retire(end.index, name, RETIRED_GROUP)
+                pod.retire(end.index, RETIRED_GROUP, name)
                 log.info("ip -n POD link set %s down; ip -n POD link set %s name %s", device, device, name)
 
     async def delete(self, owned: OwnedLink) -> None:
@@ -148,7 +147,7 @@ class Veth:
 
     def inspect(self, network: PodNetwork, netns: int) -> tuple[VethPair | None, list[str]]:
         name, device = network.host_name, network.attachment.device
-        host = self._host.link(name)
+        host = self._in_use(name)
         if host is None:
             return None, [f"there is no device {name} on the host"]
         owned = owned_link(host)
@@ -175,8 +174,14 @@ class Veth:
         )
         return _pair(host, end), differences(network, found)
 
+    def _in_use(self, name: str) -> Link | None:
+        """Return the device with this name that no DEL has put aside."""
+        link = self._host.link(name)
+        return None if link is None or link.group == RETIRED_GROUP else link
+
     def _put_aside(self, link: Link) -> None:
-        self._host.retire(link.index, _retired_name(link.index, link.alias), RETIRED_GROUP)
+        """Retire a device whose name is needed."""
+        self._host.retire(link.index, RETIRED_GROUP, _retired_name(link.index, link.alias))
 
     def _delete(self, index: int) -> None:
         with closing(Devices()) as devices:  # a thread must not use the loop's socket

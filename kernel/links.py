@@ -225,13 +225,15 @@ class Devices:
         self._all_or_error(steps, [(f"put route {prefix} dev {name}", prefix, spec) for prefix, spec in routes])
         return replace(link, up=True, mtu=mtu or link.mtu)
 
-    def retire(self, index: int, new_name: str, group: int) -> None:
-        """Put a device out of the way in one request: down, renamed, and into a group that `delete_group` deletes.
+    def retire(self, index: int, group: int, new_name: str = "") -> None:
+        """Put a device out of the way in one request: down, and into a group that `delete_group` deletes.
 
-        Nothing happens when it is gone already. Raises KernelError: errno EEXIST where the new name is taken.
+        new_name: what it is called then, if its name is needed before that; more than half of the time it takes, as the
+        kernel makes the device's sysctls anew. Nothing happens when it is gone already. Raises KernelError: errno
+        EEXIST where the new name is taken.
         """
         body = link_codec.state(index, up=False, name=new_name, group=group)
-        tried = f"retire device {index} as {new_name}"
+        tried = f"retire device {index} as {new_name}" if new_name else f"retire device {index}"
         try:
             self._unless_absent(link_codec.SET_LINK, body, tried)
         except KernelError as refused:

@@ -122,7 +122,7 @@ class Host:
         return event.prefix != LINK_LOCAL or not devices or not devices <= self._pods
 
     def was_pods(self, link: Link) -> bool:
-        """Whether a device is a pod's, or was before DEL renamed it."""
+        """Whether a device is a pod's, or was before it was renamed to give way to another."""
         return link.index in self._pods or self.is_pods(link)
 
     def _fold_link(self, link: Link, gone: bool) -> Topic:

@@ -140,7 +140,27 @@ async def test_a_device_is_found_by_its_label_under_whatever_name() -> None:
 
 
 @on_a_node
-async def test_retired_devices_have_names_of_their_own_and_are_deleted_together() -> None:
+async def test_a_retired_device_keeps_its_name_until_that_is_needed() -> None:
+    with (
+        closing(Veth()) as veth,
+        closing(Sandbox()) as pod,
+        closing(Sandbox()) as successor,
+        closing(Devices()) as devices,
+    ):
+        first = await veth.make(network(), pod.netns)
+        [owned] = veth.owned()
+        veth.retire(owned)
+        left = devices.link(NAME)
+        assert left and (left.index, left.up, veth.holder(NAME)) == (first.index, False, None)
+        assert veth.inspect(network(), pod.netns) == (None, [f"there is no device {NAME} on the host"])
+        second = await veth.make(network("c2"), successor.netns)
+        veth.delete_retired()
+        found = devices.link(NAME)
+        assert found and found.index == second.index != first.index
+
+
+@on_a_node
+async def test_retired_devices_of_one_name_are_deleted_together() -> None:
     with closing(Veth()) as veth, closing(Sandbox()) as one, closing(Sandbox()) as other:
         for pod, container in ((one, "c1"), (other, "c2")):
             await veth.make(network(container), pod.netns)

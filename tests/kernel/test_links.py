@@ -139,7 +139,7 @@ async def test_retiring_frees_the_name_and_drops_the_routes_at_once(
     devices: Devices, veth: Link, kernel: Rtnetlink, pod: Namespace
 ) -> None:
     await kernel.apply([(HOST, RouteSpec(80, 1030, hops=(NextHop(veth.index),), scope=LINK_SCOPE))])
-    devices.retire(veth.index, "x0123456789abcd", group=7701)
+    devices.retire(veth.index, 7701, "x0123456789abcd")
     assert await kernel.dump([80]) == []
     retired = devices.link("x0123456789abcd")
     assert retired is not None and (retired.index, retired.up, retired.group) == (veth.index, False, 7701)
@@ -164,7 +164,7 @@ def test_a_device_is_put_aside_by_a_kernel_that_renames_none_that_is_up(
 
     devices.set_up(veth.index)
     monkeypatch.setattr(devices._netlink, "request", of_an_older_kernel)
-    devices.retire(veth.index, "x0123456789abcd", group=7701)
+    devices.retire(veth.index, 7701, "x0123456789abcd")
     retired = devices.link("x0123456789abcd")
     assert retired is not None and (retired.index, retired.up, retired.group) == (veth.index, False, 7701)
 
@@ -172,7 +172,7 @@ def test_a_device_is_put_aside_by_a_kernel_that_renames_none_that_is_up(
 def test_removing_what_is_gone_raises_nothing(devices: Devices, veth: Link) -> None:
     devices.delete(veth.index)
     devices.delete(veth.index)
-    devices.retire(veth.index, "x0123456789abcd", group=7701)
+    devices.retire(veth.index, 7701, "x0123456789abcd")
     devices.delete_group(7701)
     devices.remove_address(1, HOST.packed, 32)
     assert devices.link(NAME) is None

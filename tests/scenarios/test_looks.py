@@ -117,7 +117,7 @@ async def _comes_and_goes(there: Loaded, agent: Agent, address: str) -> None:
     assert kernel.held(Prefix.parse(address))
     assert (Prefix.parse(address) in there.one.peers.announced) == (address == BORROWED)
     await agent.detach(pod)
-    retired = replace(link, name="xretired", up=False, carrier=False)
+    retired = replace(link, up=False, carrier=False)
     there.report(on_link._replace(gone=True), AddressChanged(link_local(NEW), gone=True))
     there.report(kernel.set_link(retired), kernel.set_link(retired, gone=True))
     there.one.store.remove(pod)
