@@ -12,7 +12,7 @@ from collections.abc import Sequence
 LOAD_FAILED = "could not load/reload configuration"
 UNKNOWN_RELEASE = 78  # the launcher's exit code where ExaBGP is not the release that it was written for
 OTHER_VERSION = 79  # the launcher's, where it speaks another version with its sidecar
-# Python's where the launcher's file is not there, and argparse's where it does not know an argument of ours.
+# Python's where the launcher's file is not there, and the launcher's where it does not know an argument of ours.
 NOT_UNDERSTOOD = 2
 
 # What ExaBGP prints after "could not listen on ADDRESS:PORT", by its first word.

@@ -6,9 +6,10 @@ other means.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+
+from bgp.exabgp_launcher.arguments import number
 
 VERSION = 1
 """Raised with every change of the launcher's arguments, of exabgp.conf, of ExaBGP's settings, of the commands, and of
@@ -23,9 +24,7 @@ def end_for_another_version(arguments: Sequence[str]) -> None:
 
     It takes notice of one argument only: those of another version may be others, and mean something else.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--protocol", type=int)
-    version: int | None = parser.parse_known_args(arguments)[0].protocol
+    version = number(arguments, "--protocol", None)
     if version == VERSION:
         return
     named = "a version before 1" if version is None else f"version {version}"

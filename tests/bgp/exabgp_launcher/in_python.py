@@ -16,5 +16,8 @@ def in_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def patched(code: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `code` in a Python of its own, in which ExaBGP has been patched: here it would stay so."""
-    return in_python(f"from bgp.exabgp_launcher.replacements import patch\npatch(0, 1)\n{code}")
+    """Run `code` in a Python of its own, in which ExaBGP is as it is started: here it would stay so."""
+    return in_python(
+        "from bgp.exabgp_launcher.left_out import leave_out\nleave_out()\n"
+        f"from bgp.exabgp_launcher.replacements import patch\npatch(0, 1)\n{code}"
+    )

@@ -14,6 +14,8 @@ import pytest
 
 from bgp import exabgp_config, exabgp_supervisor
 from bgp.events import SpeakerStopped
+from bgp.exabgp_errors import other_release
+from bgp.exabgp_launcher.left_out import OF_EXABGP, OF_PYTHON
 from tests.bgp.exabgp_launcher.in_python import ROOT, patched
 from tests.bgp.exabgp_nodes import PATIENCE, address, node, speaker
 
@@ -43,17 +45,37 @@ assert not {"pydantic", "msgspec"} & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_neither_asyncio_nor_a_debugger_nor_exabgps_other_programs_are_loaded(tmp_path: Path) -> None:
+def loaded(tmp_path: Path, *options: str) -> set[str]:
+    """Return the names of all modules that the launcher loads until it refuses a configuration."""
     configuration = tmp_path / "exabgp.conf"
     configuration.write_text("nonsense")
-    python, *words = exabgp_supervisor.launcher("--commands", "0", "--events", "1", str(configuration))
+    python, *words = exabgp_supervisor.launcher(*options, str(configuration))
     ended = subprocess.run(
         [python, "-X", "importtime", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     assert 'invalid syntax line 1: "nonsense"' in ended.stderr
-    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
-    assert {"exabgp.application.server", "exabgp.reactor.asynchronous", "exabgp.debug.intercept"} <= loaded
-    assert not loaded & {"asyncio", "ssl", "pdb", "bdb", "exabgp.application.cli", "exabgp.application.healthcheck"}
+    return {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
+
+
+def test_neither_exabgps_other_programs_are_loaded_nor_what_python_has_for_them(tmp_path: Path) -> None:
+    names = loaded(tmp_path, "--commands", "0", "--events", "1")
+    assert {"exabgp.application.server", "exabgp.reactor.asynchronous", "exabgp.debug.intercept"} <= names
+    assert not names & {"exabgp.application.cli", "exabgp.application.healthcheck"}
+    assert not names & {"asyncio", "ssl", "pdb", "bdb", "argparse", "inspect", "ast", "dataclasses", "ctypes"}
+    assert not names & {"configparser", "ipaddress", "locale", "logging.handlers", "platform", "subprocess"}
+
+
+def test_a_check_leaves_out_the_same(tmp_path: Path) -> None:
+    names = loaded(tmp_path, "--validate")
+    assert "exabgp.application.validate" in names
+    assert not names & {*OF_EXABGP, *OF_PYTHON, "exabgp.protocol.ip.port"}
+
+
+@pytest.mark.parametrize("words", [["--of-the-next-release", "exabgp.conf"], ["--commands", "exabgp.conf"], []])
+def test_what_is_not_understood_starts_nothing(words: list[str]) -> None:
+    ended = subprocess.run(exabgp_supervisor.launcher(*words), capture_output=True, text=True)
+    assert other_release(ended.returncode, ended.stderr.splitlines())
+    assert "nothing is started" in ended.stderr.splitlines()[-1]
 
 
 async def test_another_release_is_not_started_and_is_named(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 from types import ModuleType
 
-from bgp.exabgp_launcher.replacement import ReplacedFunction, ReplacedValue
+from bgp.exabgp_launcher.replacement import ReplacedFunction, ReplacedValue, parameters
 
 
 class Released:
@@ -13,6 +14,20 @@ class Released:
 
     def run(self, number: int) -> int:
         return number
+
+    @classmethod
+    def made(cls, number: int, /, *more: int, factor: int = 1, **named: int) -> int:
+        return number * factor + len(more) + len(named)
+
+    @staticmethod
+    def one(number: int = 1) -> int:
+        double = 2 * number
+        return double - number
+
+
+def test_parameters_are_those_that_python_shows() -> None:
+    for function in (Released.run, Released().run, Released.made, Released.one):
+        assert sorted(parameters(function)) == sorted(inspect.signature(function).parameters)
 
 
 def test_a_function_is_known_by_its_parameters() -> None:
