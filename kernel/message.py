@@ -77,6 +77,16 @@ def messages(datagram: bytes) -> Iterator[Message]:
         offset += (length + 3) & ~3
 
 
+def take_messages(datagram: bytes, sequence: int, found: list[Message]) -> Message | None:
+    """Append the messages of a dump to `found`; return the one that ends it, if it is among them."""
+    for item in messages(datagram):
+        if item.sequence == sequence:
+            if item.kind in (ERROR, DONE):
+                return item
+            found.append(item)
+    return None
+
+
 def attributes(body: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield type and payload of each attribute from `offset` on."""
     end = len(body)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from kernel.message import (
     ACK,
@@ -23,7 +24,10 @@ from kernel.message import (
     message,
     messages,
     take_failures,
+    take_messages,
 )
+
+T = TypeVar("T")
 
 NETLINK_ROUTE = 0  # the family of routes, devices and addresses
 _NETLINK = 270  # SOL_NETLINK
@@ -125,15 +129,21 @@ class NetlinkSocket:
 
     def dump_parts(self, kind: int, body: bytes, tried: str) -> Iterator[list[Message]]:
         """Yield the messages of a dump, a buffer at a time. A caller that stops early leaves no rest in the socket."""
+        return self.dump_values(kind, body, tried, take_messages)
+
+    def dump_values(
+        self, kind: int, body: bytes, tried: str, take: Callable[[bytes, int, list[T]], Message | None]
+    ) -> Iterator[list[T]]:
+        """Yield the same, each buffer as what `take` makes of it: as `take_messages`, for what a dump has many of."""
         sequence = self.sequences(1)
         self.socket.send(message(kind, DUMP, sequence, body))
         finished = False
         try:
             while not finished:
-                part = [item for item in messages(self.socket.recv(CHUNK)) if item.sequence == sequence]
-                if part and part[-1].kind in (ERROR, DONE):
+                part: list[T] = []
+                if (last := take(self.socket.recv(CHUNK), sequence, part)) is not None:
                     finished = True
-                    result = answer(part.pop())
+                    result = answer(last)
                     if result.errno:
                         raise KernelError(f"{tried}: {explain(result.errno, result.text)}", result.errno)
                 yield part

@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from kernel.message import CREATE, REPLACE, attribute, attributes, nested, number
+from kernel.message import CREATE, DONE, ERROR, HEADER, REPLACE, Message, attribute, attributes, nested, number
 from net.ip_route import IpHop, IpRoute
 from net.prefix import Prefix, unpack
 
@@ -200,6 +200,35 @@ def decode_route(body: bytes) -> DecodedRoute | None:
         _read[key] = spec
         found = found._replace(spec=spec)
     return found
+
+
+def take_routes(datagram: bytes, sequence: int, found: list[tuple[Prefix, RouteSpec]]) -> Message | None:
+    """Append the main table's routes of a dump to `found`; return the message that ends it, if it is there.
+
+    The same as `take_messages` and `decode_route`, in half of the time, which is the price of reading a full table: of
+    an IPv4 route whose other bytes are known no message is made.
+    """
+    offset, end = 0, len(datagram)
+    header, known, add = HEADER.unpack_from, _read.get, found.append
+    while offset + 16 <= end:
+        length, kind, flags, answers, port = header(datagram, offset)
+        if length < 16:
+            break
+        here, offset = offset, offset + ((length + 3) & ~3)
+        if answers != sequence:
+            continue
+        if kind in (ERROR, DONE):
+            return Message(kind, flags, answers, datagram[here + 16 : here + length], port)
+        if datagram[here + 28 : here + 40] == _TO_4:
+            rest = datagram[here + 44 : here + length]
+            spec = known(datagram[here + 16 : here + 17] + datagram[here + 20 : here + 28] + rest)
+            if spec is not None:
+                add((Prefix(datagram[here + 40 : here + 44], datagram[here + 17]), spec))
+                continue
+        route = decode_route(datagram[here + 16 : here + length])
+        if route is not None and route.table == MAIN_TABLE:
+            add((route.prefix, route.spec))
+    return None
 
 
 def decode_with_device(body: bytes) -> DecodedRoute | None:

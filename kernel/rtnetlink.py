@@ -22,7 +22,6 @@ from kernel.message import ACK, Answer, explain
 from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
 from kernel.route import (
     GET_ROUTE,
-    MAIN_TABLE,
     UNICAST,
     Envelope,
     NextHop,
@@ -32,6 +31,7 @@ from kernel.route import (
     match_request,
     put_envelope,
     remove_envelope,
+    take_routes,
 )
 from kernel.socket_filter import attach_events_filter
 from net.prefix import Prefix, unpack
@@ -92,11 +92,8 @@ class Rtnetlink:
     async def _dump_into(self, found: list[tuple[Prefix, RouteSpec]], size: int, protocol: int) -> None:
         tried = f"read the IPv{'4' if size == 4 else '6'} routes"
         try:
-            for part in self._dumps.dump_parts(GET_ROUTE, dump_request(size, protocol), tried):
-                for item in part:
-                    route = decode_route(item.body)
-                    if route is not None and route.table == MAIN_TABLE:
-                        found.append((route.prefix, route.spec))
+            for part in self._dumps.dump_values(GET_ROUTE, dump_request(size, protocol), tried, take_routes):
+                found += part
                 await asyncio.sleep(0)
         except KernelError as refused:
             if refused.errno not in NO_SUCH_TABLE:

@@ -21,6 +21,7 @@ from kernel.message import (
     messages,
     number,
     take_failures,
+    take_messages,
     text,
 )
 
@@ -55,6 +56,16 @@ def test_the_failures_of_a_batch_are_those_up_to_its_last_answer() -> None:
     assert take_failures(reply(3, 0), 3, failures)
     assert take_failures(reply(3, 3) + reply(1, 19), 3, failures)
     assert [(one.sequence, one.errno) for one in failures] == [(2, 19), (3, 3)]
+
+
+def test_of_a_dump_are_the_messages_with_its_number_up_to_its_end() -> None:
+    found: list[Message] = []
+    assert take_messages(message(24, 0, 3, b"abcd") + message(24, 0, 2, b""), 3, found) is None
+    last = take_messages(
+        message(DONE, 0, 2, bytes(4)) + message(DONE, 0, 3, bytes(4)) + message(24, 0, 3, b""), 3, found
+    )
+    assert last is not None and (last.kind, last.sequence) == (DONE, 3)
+    assert [one.body for one in found] == [b"abcd"]
 
 
 def test_messages_and_attributes_stop_at_what_is_cut_off() -> None:

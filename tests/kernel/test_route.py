@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel import route as route_module
-from kernel.message import messages, number
+from kernel.message import DONE, message, messages, number
 from kernel.route import (
     BLACKHOLE,
     DELETE_ROUTE,
@@ -25,6 +25,7 @@ from kernel.route import (
     put_envelope,
     put_message,
     remove_envelope,
+    take_routes,
 )
 from net.prefix import Prefix, pack
 
@@ -106,6 +107,33 @@ def test_flags_of_a_lost_carrier_change_nothing(route: tuple[Prefix, RouteSpec])
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_upset_the_decoder(body: bytes) -> None:
     decode_route(body)
+
+
+@unhurried
+@given(
+    st.lists(st.tuples(routes, st.sampled_from([MAIN_TABLE, 7]), st.sampled_from([5, 6])), max_size=5), st.booleans()
+)
+def test_a_dump_holds_the_routes_of_its_messages(
+    written: list[tuple[tuple[Prefix, RouteSpec], int, int]], ends: bool
+) -> None:
+    """Those of the main table, whose messages have its number; read twice, as the second reading knows the specs."""
+    datagram = b""
+    for route, table, sequence in written:
+        [sent] = messages(put_message(1, *route))
+        body = sent.body[:12] + number(15, table) + sent.body[12:]
+        datagram += message(NEW_ROUTE, 0, sequence, body) + bytes(-len(body) % 4)
+    closing = message(DONE, 0, 5, bytes(4))
+    for _ in range(2):
+        found: list[tuple[Prefix, RouteSpec]] = []
+        last = take_routes(datagram + (closing if ends else b""), 5, found)
+        assert found == [route for route, table, sequence in written if (table, sequence) == (MAIN_TABLE, 5)]
+        assert last == (next(messages(closing)) if ends else None)
+
+
+@unhurried
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_upset_a_dump(datagram: bytes) -> None:
+    take_routes(datagram, 0, [])
 
 
 def test_a_removal_names_protocol_and_metric_but_no_hop() -> None:
