@@ -27,7 +27,7 @@ from felix_py.cluster.losses import RecordKey
 from felix_py.cluster.records import Records
 from felix_py.configuration.felix_configuration import log_level_for
 from felix_py.configuration.settings import Settings, passwords_file
-from felix_py.edges import Edges
+from felix_py.edges import Edges, HostDevices
 from felix_py.encap.encapsulation import pod_mtu
 from felix_py.encap.ipip import IPIP
 from felix_py.files import read_text, write_text
@@ -116,9 +116,9 @@ class Agent:
             Output("announcements", on.ANNOUNCEMENTS, peering.announce),
         )
 
-    async def run(self) -> None:
-        """Run until cancelled. Raises KernelError: devices and routes cannot be read at the start."""
-        await self._read_kernel()
+    async def run(self, found: HostDevices | None = None) -> None:
+        """Run until cancelled. found: the devices, read since events are kept. Raises KernelError: not all is read."""
+        await self._read_kernel(found or self.edges.kernel)
         async with asyncio.TaskGroup() as tasks:
             for task in self._tasks():
                 tasks.create_task(task)
@@ -162,7 +162,7 @@ class Agent:
     async def _watch_kernel(self) -> None:
         """Follow the kernel's events. When this is begun again some may be missing, and all is read anew first."""
         if self.progress.fib_read:
-            await self._read_kernel()
+            await self._read_kernel(self.edges.kernel)
         self.progress.fib_read = True
         async for batch in self.edges.kernel.events():
             for event in batch:
@@ -184,10 +184,10 @@ class Agent:
                 self._changed_host(self.host.fold(event))
             case EventsLost():
                 log.warning("kernel events came faster than they were read; reading all devices and routes again")
-                await self._read_kernel()
+                await self._read_kernel(self.edges.kernel)
 
-    async def _read_kernel(self) -> None:
-        self._changed_host(self.host.load(self.edges.kernel.links().values(), self.edges.kernel.addresses()))
+    async def _read_kernel(self, devices: HostDevices) -> None:
+        self._changed_host(self.host.load(devices.links().values(), devices.addresses()))
         await self.routing.writer.read_all()
 
     def _changed_host(self, topic: Topic) -> None:

@@ -13,6 +13,7 @@ from datastore.url import has_namespaces
 from felix_py.cluster.policy_watch import follow_policies
 from felix_py.cni_service import serve_cni
 from felix_py.configuration.settings_watch import SettingsWatch
+from felix_py.edges import HostDevices
 from felix_py.host.pod_names import prefixes
 from felix_py.node.node_claim import this_host
 from felix_py.node.node_events import NodeEvents
@@ -38,11 +39,11 @@ class Duty(NamedTuple):
     run: Callable[[], Awaitable[None]]
 
 
-def duties(parts: Parts, file: SettingsWatch, pace: Pace) -> Iterator[Duty]:
-    """Yield them. pace: of whatever serves pages."""
+def duties(parts: Parts, found: HostDevices, file: SettingsWatch, pace: Pace) -> Iterator[Duty]:
+    """Yield them. found: the devices that there were at the start. pace: of whatever serves pages."""
     agent = parts.agent
     host = HostWatch(agent, agent.settings.cni_conf_dir)
-    yield Duty("accepting the packets of pods", _forward_accept(parts).run)
+    yield Duty("accepting the packets of pods", _forward_accept(parts, found).run)
     yield Duty("watching over the host", host.run)
     yield Duty("serving the container runtime", partial(serve_cni, parts, host.look))
     yield Duty("watching over the settings file", partial(file.run, agent))
@@ -66,7 +67,7 @@ def _on_kubernetes(parts: Parts, pace: Pace) -> Iterator[Duty]:
         yield Duty("serving the status to other machines", _status_port(parts, pace).run)
 
 
-def _forward_accept(parts: Parts) -> KeptRules[Sequence[Program]]:
+def _forward_accept(parts: Parts, found: HostDevices) -> KeptRules[Sequence[Program]]:
     settings = parts.agent.settings
     kept: KeptRules[Sequence[Program]] = KeptRules(
         forward_accept.TITLE,
@@ -74,7 +75,7 @@ def _forward_accept(parts: Parts) -> KeptRules[Sequence[Program]]:
         partial(ForeignChainWriter, forward_accept.CHAINS, repair=settings.repair),
         needs_nftables=False,
     )
-    begin = prefixes(parts.ground.kernel.links().values(), settings.interface_prefix)
+    begin = prefixes(found.links().values(), settings.interface_prefix)
     kept.apply(forward_accept.accepting(*begin) if settings.forward_accept else None)
     return kept
 

@@ -26,7 +26,17 @@ from net.prefix import Prefix
 Routes = Sequence[tuple[Prefix, RouteSpec]]
 
 
-class Kernel(Protocol):
+class HostDevices(Protocol):
+    """This machine's devices and their addresses."""
+
+    def links(self) -> Mapping[int, Link]:
+        """Return every device by index. Raises KernelError."""
+
+    def addresses(self) -> Iterable[InterfaceAddress]:
+        """Return every address of every device. Raises KernelError."""
+
+
+class Kernel(HostDevices, Protocol):
     """This node's routes, devices and addresses. `kernel.rtnetlink.Rtnetlink` is the real one."""
 
     async def dump(self) -> Routes:
@@ -43,12 +53,6 @@ class Kernel(Protocol):
 
     def resolve(self, address: bytes, avoid: Collection[int] = ()) -> NextHop | None:
         """Return how this node reaches an address, without routes of the protocols in `avoid`; None: it does not."""
-
-    def links(self) -> Mapping[int, Link]:
-        """Return every device by index. Raises KernelError."""
-
-    def addresses(self) -> Iterable[InterfaceAddress]:
-        """Return every address of every device. Raises KernelError."""
 
 
 class PeersClient(Protocol):

@@ -22,6 +22,7 @@ from felix_py.configuration.settings import Settings, read_file
 from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.host.autodetect import AutodetectionError
+from felix_py.host.host_reading import HostReading
 from felix_py.identity import Identity, StartupError
 from felix_py.node.network_condition import NetworkCondition
 from felix_py.pages.local_pages import LocalPages
@@ -97,27 +98,31 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
         store = datastore.open(settings.datastore, PATIENCE_SECONDS)
         stack.push_async_callback(store.close)
         ground = stack.enter_context(ground_on(store))
-        identity = await _start(settings, ground, pages.start)
+        identity, host = await _start(settings, ground, pages.start)
         given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
         parts = put_together(settings, ground, identity)
         _log_settings(parts.agent)
         stack.enter_context(pages.showing(StatusPages(parts.reporter).by_path(), parts.server))
         async with _said_at_the_end(parts.condition), asyncio.TaskGroup() as tasks:
-            tasks.create_task(parts.agent.run())
-            for duty in duties(parts, file, pages.pace):
+            tasks.create_task(parts.agent.run(host))
+            for duty in duties(parts, host, file, pages.pace):
                 tasks.create_task(begun_again(duty.title, duty.run))
 
 
-async def _start(settings: Settings, ground: Ground, pages: StartPages) -> Identity:
-    """Start up, waiting for a datastore that is away, which the pages say. What is wrong for good rises."""
+async def _start(settings: Settings, ground: Ground, pages: StartPages) -> tuple[Identity, HostReading]:
+    """Start up, waiting for a datastore that is away, which the pages say. What is wrong for good rises.
+
+    Return who this node is, and the devices that say so.
+    """
     backoff = Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
     waiting = "waiting for the API server: " if has_namespaces(settings.datastore) else "waiting for the datastore: "
     while True:
         try:
-            identity = await start(settings, ground.store, ground.kernel)
+            host = HostReading(ground.kernel)
+            identity = await start(settings, ground.store, host)
             await ground.allocator.adopt(identity.node)
             pages.waits_for = STARTS
-            return identity
+            return identity, host
         except Unavailable as error:
             pages.waits_for, pause = f"{waiting}{error}", backoff.next()
             log.warning("start up: %s; next try in %.1f s", error, pause)

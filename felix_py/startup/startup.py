@@ -29,7 +29,7 @@ from felix_py.cluster.losses import Losses, Note, RecordKey
 from felix_py.cluster.records import read_note
 from felix_py.configuration.setting_types import AddressChoice, NodeAddress
 from felix_py.configuration.settings import Settings, SettingsError, guid_file, node_name
-from felix_py.edges import Kernel
+from felix_py.edges import HostDevices
 from felix_py.files import read_text, write_text
 from felix_py.host.autodetect import HostInterface, Method, detect
 from felix_py.host.pod_names import why_refused
@@ -40,7 +40,7 @@ from felix_py.startup.cluster_defaults import make_defaults
 log = logging.getLogger("felix.startup")
 
 
-async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
+async def start(settings: Settings, store: Store, host: HostDevices) -> Identity:
     """Find out who this node is, write it down, and make what a new cluster lacks.
 
     Raises StartupError, AutodetectionError, DatastoreError.
@@ -50,7 +50,7 @@ async def start(settings: Settings, store: Store, kernel: Kernel) -> Identity:
     except SettingsError as error:
         raise StartupError(str(error)) from None
     await _require_same_cluster(settings, store)
-    interfaces = host_interfaces(kernel)
+    interfaces = host_interfaces(host)
     if refused := why_refused(interfaces, settings.interface_prefix):
         raise StartupError(refused)
     ipv4, ipv6 = await _join(settings, store, name, interfaces)
@@ -106,13 +106,13 @@ async def _require_same_cluster(settings: Settings, store: Store) -> None:
         raise Unavailable(losses.held_back)
 
 
-def host_interfaces(kernel: Kernel) -> list[HostInterface]:
+def host_interfaces(host: HostDevices) -> list[HostInterface]:
     """Return this host's devices with their addresses, in the kernel's order."""
-    links = kernel.links()
+    links = host.links()
     addresses: dict[int, list[Interface]] = {index: [] for index in links}
-    for found in kernel.addresses():
-        text = f"{socket.inet_ntop(found.family, found.address)}/{found.length}"
-        addresses.setdefault(found.index, []).append(ip_interface(text))
+    for found in host.addresses():
+        of_its_kind = IPv4Interface if len(found.address) == 4 else IPv6Interface
+        addresses.setdefault(found.index, []).append(of_its_kind((found.address, found.length)))
     return [HostInterface(link.name, link.up, tuple(addresses[index])) for index, link in links.items()]
 
 

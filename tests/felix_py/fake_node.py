@@ -17,7 +17,7 @@ from datastore.record import Resource
 from datastore.store import WatchEvent
 from felix_py.agent import Agent
 from felix_py.configuration.settings import settings_from
-from felix_py.edges import Edges
+from felix_py.edges import Edges, HostDevices
 from felix_py.identity import Addresses, Identity
 from felix_py.node.own_node_changes import OwnNodeChanges
 from ipam.names import affinity_name, cidr_name
@@ -129,9 +129,9 @@ class FakeNode:
         return self.left
 
     @asynccontextmanager
-    async def running(self, *, ready: bool = True) -> AsyncIterator[Agent]:
+    async def running(self, *, ready: bool = True, found: HostDevices | None = None) -> AsyncIterator[Agent]:
         """Run the agent meanwhile; with `ready`, from the moment that pods may be attached. Raises what ends it."""
-        task = asyncio.create_task(self.agent.run())
+        task = asyncio.create_task(self.agent.run(found))
         try:
             if ready:
                 waiting = asyncio.create_task(self.agent.ready())

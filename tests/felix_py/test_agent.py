@@ -23,6 +23,7 @@ from datastore.record import Resource
 from datastore.store import Changed, Gone, InSync, Unreadable
 from datastore.watch import key_of
 from felix_py import agent as agent_module
+from felix_py.host.host_reading import HostReading
 from felix_py.outputs import bring_in_line
 from felix_py.routes.routing import RouteRefused
 from kernel.events import AddressChanged, EventsLost, LinkChanged, RouteChanged
@@ -365,6 +366,16 @@ async def test_after_lost_events_everything_is_read_and_put_right(tmp_path: Path
         one.kernel.report(EventsLost())
         await until(lambda: one.kernel.held(POD) == DEVICE)
         assert one.kernel.dumps == 2
+
+
+async def test_a_start_goes_by_the_devices_that_it_has_read_and_by_what_changed_since(tmp_path: Path) -> None:
+    one = FakeNode(tmp_path)
+    found = HostReading(one.kernel)
+    assert CALI.index not in found.links()
+    one.add_device()
+    async with one.running(found=found) as agent:
+        await until(lambda: CALI.name in agent.host.up)
+        assert (ETH0.name in agent.host.up, one.kernel.listings) == (True, 1)
 
 
 async def test_routes_that_went_with_an_address_are_back_though_the_address_is_too(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.pace import Pace
+from tests.felix_py.fakes import FakeKernel
 from tests.felix_py.test_parts import parts_of
 
 EVERYWHERE = {
@@ -28,7 +29,7 @@ ON_KUBERNETES = {
 
 async def titles(url: str, folder: Path, **settings: str) -> set[str]:
     async with parts_of(url, folder, **settings) as parts:
-        return {duty.title for duty in duties(parts, SettingsWatch(dict, {}), Pace())}
+        return {duty.title for duty in duties(parts, FakeKernel(), SettingsWatch(dict, {}), Pace())}
 
 
 async def test_where_the_records_are_a_file_each_agent_collects_what_leaked(tmp_path: Path) -> None:
