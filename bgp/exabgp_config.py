@@ -101,16 +101,19 @@ def render(speaker: Speaker) -> str:
     return "\n".join(sections) + "\n"
 
 
-def environment(speaker: Speaker, *, user: str, envfile: Path) -> dict[str, str]:
-    """Return the settings that ExaBGP takes from its environment; a change of one needs a new process.
+def listening(speaker: Speaker) -> dict[str, str]:
+    """Return the settings of ExaBGP that come with the sessions; a change of one needs a new process."""
+    return {"exabgp.tcp.bind": " ".join(speaker.listen), "exabgp.tcp.port": str(speaker.port)}
+
+
+def environment(*, user: str, envfile: Path) -> dict[str, str]:
+    """Return the settings that ExaBGP takes from its environment, whatever the sessions are.
 
     `envfile` is an empty file of ours, so that no other exabgp.env is read.
     """
     return {
         "EXABGP_ENVFILE": str(envfile),
         "exabgp.daemon.user": user,
-        "exabgp.tcp.bind": " ".join(speaker.listen),
-        "exabgp.tcp.port": str(speaker.port),
         "exabgp.api.cli": "false",
         "exabgp.api.ack": "true",
         "exabgp.api.respawn": "false",

@@ -12,7 +12,7 @@ import fcntl
 import json
 import logging
 import os
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -47,7 +47,7 @@ class OtherReleaseInstalled(ExaBGPError):
 
 
 class ExaBGPProcess:
-    """A process started with `start` and stopped with `end`.
+    """A process started with `start`, which waits until it is told to `begin`, and stopped with `end`.
 
     decode: returns the event in a line that begins with `{`, `update ` or `compare `, or None. Raises ValueError,
     LookupError or TypeError: the line is malformed; it is logged and skipped.
@@ -91,11 +91,17 @@ class ExaBGPProcess:
                 *("--commands", str(commands), "--events", str(events)),
                 env=environment,
                 pass_fds=(commands, events),
-                stdin=DEVNULL,
+                stdin=PIPE,
                 stdout=DEVNULL,
                 stderr=errors,
             )
         self._waiter = asyncio.create_task(self._wait_for_exit(self._process), name="ExaBGP's exit")
+
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """Have the process read its configuration and serve; these are the settings of ExaBGP that come with it."""
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.write("".join(f"{name}={value}\n" for name, value in settings.items()).encode())
+        self._process.stdin.close()
 
     async def _open_for_reading(self, on_line: Callable[[bytes], None], theirs: contextlib.ExitStack) -> int:
         """Open a pipe whose lines go to `on_line`; return the end to write to."""

@@ -2,7 +2,7 @@
 
     state        event                                     next state   reported
     -----------  ----------------------------------------  -----------  ----------------------------------------
-    idle         reload                                    starting
+    idle         reload                                    starting     (the process that has waited since the start)
     starting     the first answer                          running      SpeakerStarted, then events received before
     starting     process ends, or no answer in time        pausing      SpeakerStopped, once per reason
     starting     another release is installed by now       pausing      SpeakerStopped, and `outdated`
@@ -20,6 +20,9 @@ An address that the node does not have, of several, is left out until it has it,
 itself would end, and one family would cost the other its sessions.
 A file that ExaBGP refuses changes no state, and `reload` raises: the first process refuses it itself, as `reload` waits
 for its first answer; a later file is never put in place before it has passed ExaBGP's own check.
+
+The first process is started with its supervisor, and waits with all that it needs loaded: that takes longer than the
+rest of its start, and the agent, which brings the configuration, is being loaded meanwhile.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from msgspec.structs import replace
 
 from bgp import exabgp_config, update
 from bgp.events import SpeakerEvent, SpeakerStopped
+from bgp.exabgp_config import listening
 from bgp.exabgp_errors import configuration_error, other_release
 from bgp.exabgp_launcher.protocol_version import VERSION
 from bgp.exabgp_process import ConfigurationRefused, Decode, ExaBGPError, ExaBGPProcess, OtherReleaseInstalled
@@ -63,7 +67,7 @@ log = logging.getLogger(__name__)
 class ExaBGP:
     """One ExaBGP process in the current network namespace, started again when it dies.
 
-    Use as `async with ExaBGP(state_dir) as exabgp`; nothing runs before the first `reload`.
+    Use as `async with ExaBGP(state_dir) as exabgp`; before the first `reload` it reads nothing and listens on nothing.
     timeout_factor: how many times longer than usual ExaBGP may take, for crowded machines. compare_decoders: whether
     ExaBGP decodes each UPDATE, also those that are decoded here, so that what differs is found. `outdated` is set once
     no ExaBGP runs, and none can be started, as another release than this one is installed.
@@ -89,6 +93,7 @@ class ExaBGP:
         self._events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
         self._wanted = NO_SPEAKER
         self._running: ExaBGPProcess | None = None
+        self._waiting: ExaBGPProcess | None = None
         self._first: ExaBGPProcess | None = None
         self._batch = asyncio.Lock()  # held for one batch of commands and its answers
         self._file = asyncio.Lock()  # held while the file changes, and while a new process reads it
@@ -98,6 +103,9 @@ class ExaBGP:
     async def __aenter__(self) -> Self:
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._envfile, "")
+        self._waiting = self._made()
+        with contextlib.suppress(OSError):  # the first `reload` tries again
+            await self._launch(self._waiting)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -106,8 +114,9 @@ class ExaBGP:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
-        if self._first:
-            await self._first.end()  # a supervisor that is cancelled before it begins has ended nothing
+        for process in (self._waiting, self._first):
+            if process:
+                await process.end()  # a supervisor that is cancelled before it begins has ended nothing
 
     @property
     def pid(self) -> int | None:
@@ -144,7 +153,7 @@ class ExaBGP:
         """
         async with self._file:
             before, text = self._wanted, exabgp_config.render(speaker)
-            if text == exabgp_config.render(before) and self._environment(speaker) == self._environment(before):
+            if text == exabgp_config.render(before) and listening(speaker) == listening(before):
                 self._wanted = speaker
                 return True
             try:
@@ -188,7 +197,7 @@ class ExaBGP:
 
     async def _carry_over(self, process: ExaBGPProcess, before: Speaker, after: Speaker) -> None:
         """Bring a running process from one configuration to the other; end it where it does not follow."""
-        if self._environment(before) != self._environment(after):
+        if listening(before) != listening(after):
             self._write(exabgp_config.render(after))
             process.kill("the addresses it listens on changed")
             return
@@ -237,7 +246,7 @@ class ExaBGP:
         """
         process = await asyncio.create_subprocess_exec(
             *launcher("--validate", str(candidate)),
-            env={**os.environ, **self._environment(speaker)},
+            env={**os.environ, **self._environment(), **listening(speaker)},
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=PIPE,
@@ -285,15 +294,14 @@ class ExaBGP:
                 life = await self._start(self._wanted)
 
     async def _start(self, speaker: Speaker) -> Life:
-        """Start a process with the file that is in place; return when it answers or has ended."""
-        process = ExaBGPProcess(self._decode, self._events, START_SECONDS * self._timeout_factor)
+        """Have a process run with the file that is in place; return when it answers or has ended."""
+        process, self._waiting = self._waiting or self._made(), None
         missing = missing_addresses(speaker.listen)
         present = tuple(each for each in speaker.listen if each not in missing)
         try:
-            await process.start(
-                launcher(str(self._conf), *self._compare),
-                self._environment(replace(speaker, listen=present or speaker.listen)),
-            )
+            if process.pid is None:
+                await self._launch(process)
+            process.begin(listening(replace(speaker, listen=present or speaker.listen)))
             return Life(process, missing, await process.answers())
         except OSError as error:
             process.fail(f"its process could not be started: {error.strerror}")
@@ -301,6 +309,13 @@ class ExaBGP:
         except BaseException:
             await process.end()
             raise
+
+    async def _launch(self, process: ExaBGPProcess) -> None:
+        """Have a process load what it needs, and wait. Raises OSError: it could not be started."""
+        await process.start(launcher(str(self._conf), *self._compare), self._environment())
+
+    def _made(self) -> ExaBGPProcess:
+        return ExaBGPProcess(self._decode, self._events, START_SECONDS * self._timeout_factor)
 
     async def _attend(self, life: Life) -> None:
         """Return when a process has ended, and all its output has been read."""
@@ -326,8 +341,8 @@ class ExaBGP:
             if missing_addresses(missing) != missing:
                 process.kill(f"it is to listen on {', '.join(missing)}, which the node has now")
 
-    def _environment(self, speaker: Speaker) -> dict[str, str]:
-        return exabgp_config.environment(speaker, user=own_name(), envfile=self._envfile)
+    def _environment(self) -> dict[str, str]:
+        return exabgp_config.environment(user=own_name(), envfile=self._envfile)
 
     def _write(self, text: str) -> None:
         write_private(self._dir / "exabgp.conf.new", text).rename(self._conf)

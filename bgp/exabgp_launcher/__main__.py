@@ -3,6 +3,9 @@
 Another release than the replacements are written for is not started: the program ends with UNKNOWN_RELEASE and a
 sentence on stderr. Nor is anything done for a sidecar that speaks another version than `--protocol` says. `--validate`
 only reads a configuration and ends.
+
+It may be started before there is a configuration. It waits until its standard input ends: with the settings of ExaBGP
+that come with the configuration, one a line, or without any, as there will be none.
 """
 
 from __future__ import annotations
@@ -64,12 +67,21 @@ def validate(configuration: str) -> NoReturn:
 
 
 def run_exabgp(configuration: str) -> NoReturn:
-    """Do what `exabgp server` does, without loading ExaBGP's other commands."""
-    from exabgp.application import server
+    """Do what `exabgp server` does, without loading ExaBGP's other commands, once there is a configuration."""
+    from exabgp.application import server  # what takes longest of a start does not wait
 
+    os.environ.update(settings_given())
     sys.argv = ["exabgp", configuration]
     server.cmdline(SimpleNamespace(configuration=[configuration], **dict.fromkeys(OPTIONS)))
     sys.exit(0)
+
+
+def settings_given() -> dict[str, str]:
+    """Wait for ExaBGP's settings; end this process where none come."""
+    settings = dict(line.split("=", 1) for line in sys.stdin.read().splitlines())
+    if not settings:
+        sys.exit(0)
+    return settings
 
 
 def die_with_parent() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from bgp.exabgp_launcher.arguments import number
 
-VERSION = 1
-"""Raised with every change of the launcher's arguments, of exabgp.conf, of ExaBGP's settings, of the commands, and of
-the lines that come back; so with another ExaBGP."""
+VERSION = 2
+"""Raised with every change of the launcher's arguments and input, of exabgp.conf, of ExaBGP's settings, of the
+commands, and of the lines that come back; so with another ExaBGP."""
 
 OTHER_VERSION = 79  # exit code, known to bgp/exabgp_errors.py
 LASTS = 78  # the one by which a sidecar that does not say its version tells its agent the last line on stderr

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bgp import protocol
 from bgp.decision import DecisionStep
 from bgp.exabgp_commands import announce, ask_for_routes, end_of_rib, withdraw
-from bgp.exabgp_config import environment, render
+from bgp.exabgp_config import environment, listening, render
 from bgp.exabgp_launcher.plain_updates import PlainUpdate, hand_on_plain
 from bgp.exabgp_launcher.protocol_version import VERSION as OF_LAUNCHER
 from bgp.exabgp_launcher.replacements import VERSION as EXABGP
@@ -114,13 +114,13 @@ def exabgp_lines() -> str:
     """
     mapped = replace(NEIGHBOUR, address="fd09::2", local_address="fd09::1", families=("ipv6",), restart_time=0)
     speaker = replace(SPEAKER, neighbours=(NEIGHBOUR, mapped))
-    settings = environment(speaker, user="felix", envfile=Path("/run/empty.env"))
+    settings = environment(user="felix", envfile=Path("/run/empty.env"))
     update = PlainUpdate(b"\0\1", ("ipv4", "ipv6"))
     return "\n".join(
         (
             f"ExaBGP {EXABGP}",
             *launcher("exabgp.conf", "--validate", "--compare", "--commands", "5", "--events", "6")[3:],
-            *(f"{name}={value}" for name, value in settings.items()),
+            *(f"{name}={value}" for name, value in (settings | listening(speaker)).items()),
             render(speaker),
             *announce({PREFIX: ATTRIBUTES}, to=[NEIGHBOUR.address]),
             *withdraw({PREFIX: ATTRIBUTES}),

@@ -38,7 +38,7 @@ def validate(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     """Have the real ExaBGP read the text, as it is done before a file is put in place."""
     file = directory / "exabgp.conf"
     file.write_text(text)
-    settings = exabgp_config.environment(speaker(), user=own_name(), envfile=directory / "none")
+    settings = exabgp_config.environment(user=own_name(), envfile=directory / "none")
     return subprocess.run(
         launcher("--validate", str(file)),
         env={**os.environ, **settings},
@@ -166,9 +166,15 @@ def test_order_of_the_neighbours_does_not_matter() -> None:
     assert rendered(DIAL, WAIT) == rendered(WAIT, DIAL)
 
 
-def test_environment_binds_the_nodes_own_addresses_and_respawns_nothing() -> None:
-    settings = exabgp_config.environment(speaker(DIAL), user="root", envfile=Path("/none"))
-    assert settings["exabgp.tcp.bind"] == "10.9.0.1 fd09::1"
+def test_it_listens_on_the_nodes_own_addresses() -> None:
+    assert exabgp_config.listening(speaker(DIAL)) == {
+        "exabgp.tcp.bind": "10.9.0.1 fd09::1",
+        "exabgp.tcp.port": "179",
+    }
+
+
+def test_environment_respawns_nothing() -> None:
+    settings = exabgp_config.environment(user="root", envfile=Path("/none"))
     assert settings["exabgp.api.respawn"] == "false"
     assert settings["exabgp.api.ack"] == "true"
     assert settings["exabgp.reactor.speed"] == "100.0"

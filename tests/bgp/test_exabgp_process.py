@@ -15,6 +15,10 @@ from bgp.exabgp_process import EVENTS_FACTOR, ExaBGPError, ExaBGPProcess
 
 UP = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
 PATIENCE = 30.0
+REPORTS_ITS_INPUT = """
+import os, sys
+os.write(int(sys.argv[sys.argv.index("--events") + 1]), b"{" + sys.stdin.read().replace("\\n", " ").encode() + b"\\n")
+"""
 REPORTS_AND_NEVER_ANSWERS = """
 import os, sys
 events = int(sys.argv[sys.argv.index("--events") + 1])
@@ -78,6 +82,21 @@ async def test_a_password_that_it_quotes_is_in_no_log_and_no_reason(caplog: pyte
         process._on_stderr(line)
     assert process.exit_reason() == ("it refuses its configuration: md5-password …", True)
     assert "ExaBGP: md5-password …" in caplog.text and "s3cret" not in caplog.text
+
+
+async def test_a_process_waits_for_its_settings_until_it_is_told_to_begin() -> None:
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(lambda line: PeerUp(line.decode()), events, PATIENCE)
+    await process.start([sys.executable, "-c", REPORTS_ITS_INPUT], os.environ)
+    try:
+        process.mark_ready()
+        assert not process.ended.is_set()
+        process.begin({"exabgp.tcp.bind": "10.9.0.1 fd09::1", "exabgp.tcp.port": "179"})
+        async with asyncio.timeout(PATIENCE):
+            assert await events.get() == SpeakerStarted()
+            assert await events.get() == PeerUp("{exabgp.tcp.bind=10.9.0.1 fd09::1 exabgp.tcp.port=179 ")
+    finally:
+        await process.end()
 
 
 async def test_a_process_that_reports_on_peers_does_not_count_as_hanging() -> None:

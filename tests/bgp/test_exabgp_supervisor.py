@@ -243,11 +243,48 @@ async def test_the_first_process_is_its_own_check_of_its_file(tmp_path: Path, mo
         pass
 
 
+async def test_until_there_is_a_configuration_a_process_waits_that_has_no_socket(tmp_path: Path) -> None:
+    before = children()
+    async with node(tmp_path) as one:
+        [waiting] = children() - before
+        descriptors = {os.readlink(each) for each in Path(f"/proc/{waiting}/fd").iterdir()}
+        assert not [each for each in descriptors if each.startswith("socket:")]
+        assert one.exabgp.pid is None
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted())
+        assert one.exabgp.pid == int(waiting)
+    assert children() == before
+
+
+async def test_a_process_that_was_killed_while_it_waited_is_replaced(tmp_path: Path) -> None:
+    before = children()
+    async with node(tmp_path) as one:
+        [waiting] = children() - before
+        os.kill(int(waiting), signal.SIGKILL)
+        await one.exabgp.reload(speaker(1, 2))
+        await one.wait_for(SpeakerStarted(), after=await one.wait_for(SpeakerStopped("it was ended by SIGKILL")))
+
+
+async def test_what_cannot_be_started_beforehand_is_started_with_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children()
+    with monkeypatch.context() as patched:
+        patched.setattr(exabgp_supervisor, "launcher", lambda *_: [str(tmp_path / "none")])
+        exabgp = await ExaBGP(tmp_path).__aenter__()
+    try:
+        assert children() == before
+        await exabgp.reload(speaker(1, 2))
+        assert await anext(exabgp.events()) == SpeakerStarted()
+    finally:
+        await exabgp.__aexit__()
+
+
 async def test_a_first_start_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
     before = children()
     async with node(tmp_path) as one:
         starting = asyncio.create_task(one.exabgp.reload(speaker(1, 2)))
-        await until(lambda: children() != before)
+        await until((tmp_path / "exabgp.conf").exists)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting

@@ -51,7 +51,11 @@ def loaded(tmp_path: Path, *options: str) -> set[str]:
     configuration.write_text("nonsense")
     python, *words = exabgp_supervisor.launcher(*options, str(configuration))
     ended = subprocess.run(
-        [python, "-X", "importtime", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [python, "-X", "importtime", *words],
+        input="exabgp.log.level=ERROR\n",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert 'invalid syntax line 1: "nonsense"' in ended.stderr
     return {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:")}
@@ -78,6 +82,14 @@ def test_what_is_not_understood_starts_nothing(words: list[str]) -> None:
     assert "nothing is started" in ended.stderr.splitlines()[-1]
 
 
+def test_without_settings_it_ends_with_its_input_and_reads_no_configuration(tmp_path: Path) -> None:
+    configuration = tmp_path / "exabgp.conf"
+    configuration.write_text("nonsense")
+    command = exabgp_supervisor.launcher("--commands", "0", "--events", "1", str(configuration))
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 async def test_another_release_is_not_started_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: None
 ) -> None:
@@ -98,6 +110,32 @@ async def test_another_release_is_not_started_and_is_named(
                 final=True,
             )
         )
+
+
+def test_a_process_that_waits_ends_with_its_sidecar(tmp_path: Path) -> None:
+    sidecar = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from bgp.exabgp_supervisor import ExaBGP\n"
+            "from tests.processes import children\n"
+            "async def main():\n"
+            "    async with ExaBGP(Path(sys.argv[1])):\n"
+            "        print(*children(), flush=True)\n"
+            "        await asyncio.Event().wait()\n"
+            "asyncio.run(main())",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    with sidecar:
+        assert sidecar.stdout is not None
+        waiting = os.pidfd_open(int(sidecar.stdout.readline()))
+        sidecar.kill()
+    assert select.select([waiting], [], [], PATIENCE)[0], "it outlived its sidecar"
+    os.close(waiting)
 
 
 def test_exabgp_ends_with_its_sidecar_and_frees_the_port(tmp_path: Path, network: None) -> None:
