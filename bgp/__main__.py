@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 
+from bgp.left_out import leave_out
+
 
 def main() -> int:
     """Run the sidecar; return the process's exit code, as `bgp.process.run` does."""
     gc.disable()  # what is loaded is no garbage
-    # The sidecar speaks no TLS. asyncio asks whether its interpreter has ssl, and OpenSSL takes 1.5 MB.
-    sys.modules["ssl"] = None  # type: ignore[assignment]
-    from bgp.process import run  # imported late, so that the lines before are in force
+    leave_out()
+    from bgp.process import run  # imported late, so that the line before is in force
 
     gc.freeze()
     gc.enable()

@@ -5,17 +5,16 @@ Pure. No templates: a value in a template would win over the same one in a neigh
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address
+import binascii
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from bgp.exabgp_errors import printable
 from bgp.speaker import HeldBackSession, Neighbour, Speaker
-from net.family import Family, family_of_version
-from net.prefix import unpack
+from net.family import Family, family_of_address
+from net.prefix import pack, unpack
 
 PROCESS = "agent"
 LONGEST_RESTART_SECONDS = 4095  # twelve bits on the wire; ExaBGP would send the rest of a longer one
@@ -23,6 +22,8 @@ LONGEST_HOLD_SECONDS = 65535  # what fits into the OPEN's 16 bits (RFC 4271 §4.
 LARGEST_AS, AS_TRANS = (1 << 32) - 1, 23456
 LONGEST_KEY_BYTES = 80  # TCP_MD5SIG_MAXKEYLEN
 GTSM_TTL = 255
+MULTICAST: Mapping[Family, range] = {"ipv4": range(224, 240), "ipv6": range(255, 256)}
+"""The first byte of the addresses of groups."""
 
 
 def renderable(speaker: Speaker) -> Speaker:
@@ -70,17 +71,18 @@ def obstacle(neighbour: Neighbour) -> str | None:
 
 def _address_problem(text: str, families: tuple[Family, ...]) -> str | None:
     try:
-        address = ip_address(text)
+        packed = pack(text.partition("%")[0])
     except ValueError:
         return "is no IP address"
     # ExaBGP names a session by this text: written otherwise than the kernel does, it is never found again.
-    if (isinstance(address, IPv6Address) and address.scope_id is not None) or unpack(address.packed) != text:
+    if unpack(packed) != text:
         return "is not written as ExaBGP reads it"
-    if address.is_unspecified or address.is_multicast or text == "255.255.255.255":
+    family = family_of_address(packed)
+    if not any(packed) or packed[0] in MULTICAST[family] or text == "255.255.255.255":
         return "is not the address of one machine"
-    if address.version == 6 and address.is_link_local:
+    if family == "ipv6" and packed[0] == 0xFE and packed[1] >> 6 == 0b10:
         return "is good on one link only, and ExaBGP cannot be given the link: use its global address"
-    if family_of_version(address.version) not in families and len(families) == 1:
+    if family not in families and len(families) == 1:
         return f"is not of the family {families[0]}"
     return None
 
@@ -165,7 +167,7 @@ def _capabilities(neighbour: Neighbour) -> Iterator[str]:
 
 def _key(neighbour: Neighbour) -> str:
     """Return the password in base64, which needs no quoting whatever characters it has."""
-    return base64.b64encode((neighbour.password or "").encode(errors="surrogatepass")).decode()
+    return binascii.b2a_base64((neighbour.password or "").encode(errors="surrogatepass"), newline=False).decode()
 
 
 def _section_name(neighbour: Neighbour) -> str:

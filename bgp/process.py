@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import logging
@@ -15,6 +14,8 @@ from pathlib import Path
 from bgp import logs
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.health import serving
+from bgp.options import HELP, Options
+from bgp.options import options as read
 from bgp.protocol import Hello, encode
 from bgp.sidecar import Sidecar
 
@@ -34,7 +35,14 @@ def run() -> int:
 
     1 too where another release was installed meanwhile, which is to be started in its place.
     """
-    options = _options()
+    try:
+        options = read(sys.argv[1:])
+    except ValueError as error:
+        print(f"start the sidecar: {error}; see --help; it does not start", file=sys.stderr)
+        return 2
+    if options.help:
+        print(HELP, end="")
+        return 0
     text = os.environ.get(LEVEL, "").strip() or "info"
     level = logs.LEVELS.get(text.lower())
     if level is None:
@@ -69,7 +77,7 @@ def _refuse(setting: str, text: str, allowed: str) -> int:
     return 2
 
 
-async def _run(options: argparse.Namespace, *, compare_decoders: bool) -> bool:
+async def _run(options: Options, *, compare_decoders: bool) -> bool:
     """Serve until SIGTERM or SIGINT, which end the sessions silently: peers keep our routes for the restart time.
 
     Or until another release is installed by which alone ExaBGP can be started; return whether that was why. Meanwhile
@@ -115,15 +123,3 @@ def _ask_to_leave(socket_path: Path) -> int:
             print(f"ask the sidecar on {socket_path} to leave: {error.strerror}; nothing done", file=sys.stderr)
             return 1
     return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bgp", description="Own this node's BGP sessions.")
-    parser.add_argument("--socket", type=Path, default=Path("/run/felix/bgp/bgp.sock"), help="where the agent connects")
-    parser.add_argument("--state-dir", type=Path, default=Path("/run/felix/bgp"), help="where ExaBGP's files lie")
-    parser.add_argument("--timeout-factor", type=float, default=1.0, help="multiplies every deadline of ExaBGP")
-    parser.add_argument(
-        "--health-port", type=int, default=0, help="answer probes on this port of 127.0.0.1 (0: do not)"
-    )
-    parser.add_argument("--leave", action="store_true", help="withdraw everything and end the running sidecar")
-    return parser.parse_args()

@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 
-def test_the_sidecar_does_not_load_openssl() -> None:
+def test_the_sidecar_loads_neither_openssl_nor_what_is_left_out() -> None:
     loaded = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "bgp", "--help"], capture_output=True, text=True, check=True
     ).stderr
     names = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert {"asyncio", "bgp.sidecar"} <= names
     assert not names & {"_ssl", "_hashlib"}, "they bring OpenSSL's libraries along"
+    assert not names & {"argparse", "ast", "inspect", "ipaddress"}, "see bgp/left_out.py"
 
 
 def test_garbage_is_looked_for_seldom_and_not_in_what_was_loaded() -> None:
