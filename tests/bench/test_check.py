@@ -11,6 +11,7 @@ from bench import check, result
 from bench.check import Report, judged, read, table
 from bench.goals import GOALS, Goal, at_least, at_most, counted
 from bench.result import Row, duration, figure, report
+from bench.shortfalls import Shortfall
 
 
 def report_of(row: Row, rounds: int = 5) -> Report:
@@ -44,6 +45,27 @@ def test_a_trial_of_few_rounds_is_no_figure() -> None:
     assert (found.state, found.found) == ("not measured", "1 rounds, where 5 make a figure")
 
 
+@pytest.mark.parametrize(
+    ("goal", "reached", "state"),
+    [
+        (at_least("cni", "ADD", 4), 2.5, "missed as known"),
+        (at_least("cni", "ADD", 4), 3.5, "fell short"),
+        (at_most("cni", "ADD", 2), 3.5, "missed as known"),
+        (at_most("cni", "ADD", 2), 2.5, "fell short"),
+        (at_least("cni", "ADD", 3), 2.5, "met"),
+    ],
+)
+def test_a_goal_out_of_reach_is_missed_as_known_unless_it_is_missed_by_more(
+    goal: Goal, reached: float, state: str
+) -> None:
+    assert judged(goal, report_of(ADD), Shortfall("cni", "ADD", reached, "An ADD")).state == state
+
+
+def test_a_goal_missed_as_known_says_where_it_is_explained() -> None:
+    found = judged(at_least("cni", "ADD", 4), report_of(ADD), Shortfall("cni", "ADD", 2.5, "An ADD"))
+    assert found.found.endswith("docs/performance.md, An ADD")
+
+
 def test_what_is_counted_needs_one_run_of_its_test() -> None:
     goal = counted("connections", 1)
     assert judged(goal, report_of(figure("connections", [1], ""), rounds=1)).state == "met"
@@ -61,7 +83,7 @@ def test_the_table_has_a_line_for_each_goal_and_counts_them() -> None:
     *lines, counted = table([judged(goal, reports.get(goal.bench)) for goal in goals])
     assert [line.split("  ")[0].strip() for line in lines] == ["met", "fell short", "not measured"]
     assert "ratio 3.00: 3 ms (2 to 4), ptp 9" in lines[0]
-    assert counted == "1 met, 1 fell short, 1 not measured"
+    assert counted == "1 met, 0 missed as known, 1 fell short, 1 not measured, 0 not counted"
 
 
 def test_the_check_fails_while_a_single_goal_is_not_met(
@@ -110,6 +132,18 @@ def test_a_report_of_another_release_is_judged_by_what_it_has(tmp_path: Path) ->
     (tmp_path / "cni.json").unlink()
     (tmp_path / "cni.json").mkdir()
     assert "Is a directory" in judged(at_least("cni", "ADD", 3), read(tmp_path / "cni.json")).found
+
+
+def test_the_check_passes_with_what_is_missed_as_known_and_without_what_another_test_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result, "FOLDER", tmp_path)
+    monkeypatch.setattr(check, "GOALS", (at_least("cni", "ADD", 4), counted("connections", 1)))
+    monkeypatch.setattr(check, "SHORTFALLS", (Shortfall("cni", "ADD", 2.5, "An ADD"),))
+    report("cni", [ADD], 5)
+    assert check.main() == 0
+    report("scale", [figure("connections", [2], "")], 1)
+    assert check.main() == 1
 
 
 def test_each_goal_is_a_ratio_or_a_figure_and_no_row_has_two() -> None:
