@@ -115,7 +115,7 @@ def _grace(settings: Settings) -> float | None:
     if not on:
         log.warning("ENABLED_CONTROLLERS has no %r in it: nothing is given back", OURS)
         return 0.0
-    return settings.leak_grace_seconds if settings.gives("leak_grace_seconds") else None
+    return settings.leak_grace_seconds if "leak_grace_seconds" in settings.model_fields_set else None
 
 
 def _running(settings: Settings) -> Running:

@@ -126,7 +126,7 @@ def _edges(
         observe=partial(_observe, ground.allocator, known, changes),
         host_changed=changes.host_changed,
         avoid=ground.allocator.avoid,
-        log_from=_keep_log_level if settings.gives("log_level") else logs.set_level,
+        log_from=_keep_log_level if "log_level" in settings.model_fields_set else logs.set_level,
         forward=partial(forward, pod_prefix=settings.interface_prefix, root=settings.proc_sys),
         claimed=partial(_claimed, ground.allocator, node),
         take_up=take_up,

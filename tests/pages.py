@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from bgp.notices import REFLECTOR, UNREADABLE
 from cni import notices as cni
 from cni.wishes import PREFIX
 from datastore.field_rules import NotObeyed, Rule
 from datastore.record import Resource
-from felix_py.configuration.setting_group import Group
 from felix_py.configuration.settings import Settings, variables
 from felix_py.configuration.unread_variables import CALICOS
 from felix_py.notices.unobeyed_fields import RULES
@@ -133,9 +134,10 @@ def defaults() -> dict[str, str]:
     return {name: default for prefix, group in groups for name, default in _defaults(prefix, group)}
 
 
-def _defaults(prefix: str, group: Group) -> Iterable[tuple[str, str]]:
-    for name, setting in group.settings():
-        yield f"{prefix}{setting.variable}", _default(getattr(group, name))
+def _defaults(prefix: str, group: BaseModel) -> Iterable[tuple[str, str]]:
+    for name, field in type(group).model_fields.items():
+        if isinstance(field.validation_alias, str):
+            yield f"{prefix}{field.validation_alias}", _default(getattr(group, name))
 
 
 def _default(value: Any) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import get_args
 
 from datastore.field_rules import OBEYED, FieldRules, NotObeyed, Rule, When
 from datastore.kinds.cluster import FelixConfiguration
 from felix_py.configuration.setting_types import (
+    LogLevelName,
     log_level,
     nat_address,
     nat_device,
@@ -38,10 +40,8 @@ _METRICS = "metrics are served at /metrics of FELIX_HEALTHHOST:FELIX_HEALTHPORT"
 
 
 def _level(text: object) -> str | None:
-    try:
-        return log_level(str(text))
-    except ValueError:
-        return None
+    level = str(log_level(text))
+    return level if level in get_args(LogLevelName) else None
 
 
 def _is_refused_by(parse: Callable[[str], object], written: object) -> bool:

@@ -1,53 +1,30 @@
 """The types of settings: texts of the environment and of the settings file, as values.
 
-Pure. Each function returns the value of a text. Each raises ValueError for an invalid one, with a sentence where the
-allowed values alone would not explain it.
+Pure. Each accepts a text, or a value of its type. Each raises ValueError for an invalid text, with a sentence where
+the allowed values alone would not explain it.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 from datastore import fields, selector
 from datastore.errors import Invalid
 from datastore.fields import Address, Interface, Network
 from datastore.record import is_name
 from datastore.url import parse_url
+from felix_py.host.autodetect import Method
 
 LONGEST_FOLDER_BYTES = 107 - len("/status.sock")
 """Of a folder with sockets: sockaddr_un holds 108 bytes, the last of them NUL."""
-
-
-Encapsulation: TypeAlias = Literal["Never", "Always", "CrossSubnet"]
-LogLevelName: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE"]
-
-_NUMBER = re.compile(r"([+-]?\d{1,20}(?:_\d{1,20}){0,9})(?:\.0+)?", re.ASCII)
-_SWITCHES = {
-    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
-}
-_SPELLINGS: dict[str, Encapsulation] = {
-    "off": "Never",
-    "never": "Never",
-    "always": "Always",
-    "crosssubnet": "CrossSubnet",
-    "cross-subnet": "CrossSubnet",
-}
-_LEVELS: dict[str, LogLevelName] = {
-    "TRACE": "DEBUG",
-    "DEBUG": "DEBUG",
-    "INFO": "INFO",
-    "WARNING": "WARNING",
-    "ERROR": "ERROR",
-    "FATAL": "CRITICAL",
-    "CRITICAL": "CRITICAL",
-    "NONE": "NONE",
-}
 
 
 class AddressChoice(StrEnum):
@@ -58,34 +35,8 @@ class AddressChoice(StrEnum):
     NONE = "none"
 
 
-NodeAddress: TypeAlias = Interface | Address | AddressChoice
-
-
-def number(least: int, most: int, text: str) -> int:
-    """Return a whole number within these bounds."""
-    written = _NUMBER.fullmatch(text)
-    if written is None or not least <= (found := int(written[1])) <= most:
-        raise ValueError
-    return found
-
-
-def seconds(most: int, text: str) -> float:
-    """Return a number of seconds from 0 to `most`."""
-    if not text.isascii():
-        raise ValueError
-    try:
-        found = float(text)
-    except ValueError:
-        raise ValueError from None
-    if not math.isfinite(found) or not 0 <= found <= most:
-        raise ValueError
-    return found
-
-
-def switch(text: str) -> bool:
-    if (found := _SWITCHES.get(text.lower())) is None:
-        raise ValueError
-    return found
+def _of_text(parse: Callable[[str], Any]) -> PlainValidator:
+    return PlainValidator(lambda written: parse(written) if type(written) is str else written)
 
 
 def _matching(pattern: str, text: str) -> str:
@@ -94,25 +45,25 @@ def _matching(pattern: str, text: str) -> str:
     return text
 
 
-def object_name(text: str) -> str:
+def _object_name(text: str) -> str:
     if not is_name(text):
         raise ValueError
     return text
 
 
-def absolute_path(text: str) -> Path:
+def _path(text: str) -> Path:
     if not text.startswith("/"):
         raise ValueError
     return Path(text)
 
 
-def socket_folder(text: str) -> Path:
+def _socket_folder(text: str) -> Path:
     if len(text.encode()) > LONGEST_FOLDER_BYTES:
         raise ValueError
-    return absolute_path(text)
+    return _path(text)
 
 
-def store_url(text: str) -> str:
+def _store(text: str) -> str:
     try:
         parse_url(text)
     except Invalid:
@@ -120,7 +71,7 @@ def store_url(text: str) -> str:
     return text
 
 
-def router_id(text: str) -> IPv4Address | Literal["hash"]:
+def _router_id(text: str) -> IPv4Address | Literal["hash"]:
     if text.lower() == "hash":
         return "hash"
     found = fields.address(text)
@@ -131,11 +82,11 @@ def router_id(text: str) -> IPv4Address | Literal["hash"]:
     return found
 
 
-def pool_network(text: str) -> Network | Literal["none"]:
+def _pool_network(text: str) -> Network | Literal["none"]:
     return "none" if text.lower() == "none" else fields.network(text)
 
 
-def selector_text(text: str) -> str:
+def _selector(text: str) -> str:
     selector.parse(text)
     return text
 
@@ -149,18 +100,17 @@ def _node_address(version: int, text: str) -> NodeAddress:
     return found if "/" in text else found.ip
 
 
-def encapsulation(text: str) -> Encapsulation:
+def _encapsulation(text: object) -> object:
     """Accept Calico's older spellings: Off, cross-subnet, in any case."""
-    if (found := _SPELLINGS.get(text.lower())) is None:
-        raise ValueError
-    return found
+    spellings = {"off": "Never", "never": "Never", "always": "Always"}
+    spellings |= {"crosssubnet": "CrossSubnet", "cross-subnet": "CrossSubnet"}
+    return spellings.get(text.lower(), text) if isinstance(text, str) else text
 
 
-def log_level(text: str) -> LogLevelName:
+def log_level(text: object) -> object:
     """Return our name of a level: Calico has two more names for the ends of the scale."""
-    if (found := _LEVELS.get(text.upper())) is None:
-        raise ValueError
-    return found
+    upper = text.upper() if isinstance(text, str) else text
+    return {"TRACE": "DEBUG", "FATAL": "CRITICAL"}.get(upper, upper) if isinstance(upper, str) else upper
 
 
 class NatExclusions(StrEnum):
@@ -202,34 +152,38 @@ def nat_device(text: str) -> str:
     return "" if text.lower() in ("", "none") else _matching(r"[A-Za-z0-9:._-]{1,15}|[A-Za-z0-9:._-]{1,14}\+", text)
 
 
-def pod_mtu(text: str) -> int:
+def _pod_mtu(mtu: int) -> int:
     """0: as the host's."""
-    mtu = number(0, 65535, text)
     if 0 < mtu < 68:
         raise ValueError("IPv4 needs 68 at least (RFC 791)")
+    if not 0 <= mtu <= 65535:
+        raise ValueError
     return mtu
 
 
-def namespace_name(text: str) -> str:
-    return _matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text)
+NodeAddress: TypeAlias = Interface | Address | AddressChoice
 
-
-def device_prefix(text: str) -> str:
-    return _matching(r"[A-Za-z0-9._-]{1,4}", text)
-
-
-def host(text: str) -> str:
-    """Return an address or a host's name."""
-    return _matching(r"[0-9A-Za-z:._-]{1,253}", text)
-
-
-def file_mode(text: str) -> int:
-    return int(_matching("0?[0-7]{3}", text), 8)
-
-
-def ipv4_node_address(text: str) -> NodeAddress:
-    return _node_address(4, text)
-
-
-def ipv6_node_address(text: str) -> NodeAddress:
-    return _node_address(6, text)
+IPv4NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 4))]
+IPv6NodeAddress: TypeAlias = Annotated[NodeAddress, _of_text(partial(_node_address, 6))]
+NodeName: TypeAlias = Annotated[str, _of_text(_object_name)]
+NamespaceName: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"))]
+DevicePrefix: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[A-Za-z0-9._-]{1,4}"))]
+Host: TypeAlias = Annotated[str, _of_text(partial(_matching, r"[0-9A-Za-z:._-]{1,253}"))]
+AbsolutePath: TypeAlias = Annotated[Path, _of_text(_path)]
+SocketFolder: TypeAlias = Annotated[Path, _of_text(_socket_folder)]
+FileMode: TypeAlias = Annotated[int, _of_text(lambda text: int(_matching("0?[0-7]{3}", text), 8))]
+StoreUrl: TypeAlias = Annotated[str, _of_text(_store)]
+Detection: TypeAlias = Annotated[Method, _of_text(Method.parse)]
+NatAddress: TypeAlias = Annotated[IPv4Address | None, _of_text(nat_address)]
+PortRange: TypeAlias = Annotated[tuple[int, int] | None, _of_text(port_range)]
+NatExclusion: TypeAlias = Annotated[NatExclusions, _of_text(nat_exclusions)]
+PodMtu: TypeAlias = Annotated[int, AfterValidator(_pod_mtu)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], _of_text(networks)]
+NatDevice: TypeAlias = Annotated[str, _of_text(nat_device)]
+AsNumber: TypeAlias = Annotated[int, _of_text(fields.as_number)]
+RouterId: TypeAlias = Annotated[IPv4Address | Literal["hash"], _of_text(_router_id)]
+PoolNetwork: TypeAlias = Annotated[Network | Literal["none"], _of_text(_pool_network)]
+SelectorText: TypeAlias = Annotated[str, _of_text(_selector)]
+Encapsulation: TypeAlias = Annotated[Literal["Never", "Always", "CrossSubnet"], BeforeValidator(_encapsulation)]
+LogLevelName: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE"]
+LogLevel: TypeAlias = Annotated[LogLevelName, BeforeValidator(log_level)]

@@ -60,7 +60,7 @@ def external_nodes(
 
 def _applied(settings: Settings, name: str, node: str, configurations: Mapping[str, FelixConfiguration]) -> Any:
     """Return one option; where what is written cannot be used, which is a notice, its default."""
-    if not settings.gives(name):
+    if name not in settings.model_fields_set:
         for key in (f"node.{node}", "default"):
             written = getattr(configurations[key].spec, name) if key in configurations else None
             if written not in (None, "", ()):

@@ -97,7 +97,7 @@ def shown_pages(by_path: PageMakers) -> PageMakers:
 
 def why_unserved(settings: Settings) -> tuple[Notice, ...]:
     """Return the notice of a port that was asked for where there is no Kubernetes to say who may read."""
-    if not settings.status_port or not settings.gives("status_port"):
+    if not settings.status_port or "status_port" not in settings.model_fields_set:
         return ()
     reason = "without Kubernetes nobody can say who may read it"
     return (Notice("Setting", SETTING, "", reason, "the port is not served; felixctl asks the agent on its own node"),)

@@ -6,7 +6,7 @@ import logging
 import sys
 
 from bgp.logs import LEVELS, EscapingFormatter
-from felix_py.configuration.settings import settings_from, variables
+from felix_py.configuration.settings import Settings
 
 
 def test_what_a_peer_wrote_is_one_harmless_line() -> None:
@@ -25,7 +25,8 @@ def test_a_traceback_keeps_its_lines() -> None:
 
 
 def test_it_has_the_levels_of_the_agent() -> None:
-    assert variables()["FELIX_LOGSEVERITYSCREEN"].startswith(", ".join([*LEVELS][:-1]))
+    names = Settings.model_fields["log_level"].description
+    assert names is not None and names.startswith(", ".join([*LEVELS][:-1]))
     for name, level in LEVELS.items():
-        threshold = settings_from({"FELIX_LOGSEVERITYSCREEN": name}).log_level
+        threshold = Settings.model_validate({"FELIX_LOGSEVERITYSCREEN": name}).log_level
         assert level == (logging.CRITICAL + 1 if threshold == "NONE" else getattr(logging, threshold))
