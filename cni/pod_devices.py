@@ -35,6 +35,8 @@ class OwnedLink(Struct, frozen=True):
     """The index of the container's end, in its namespace; 0: not known."""
     pod_uid: str = ""
     """Of the pod that its endpoint is, where endpoints are pods."""
+    namespace: tuple[int, int] | None = None
+    """The identity of the container's namespace (kernel.netns), where this process made the device."""
 
 
 class PodDevices(Protocol):
@@ -63,7 +65,7 @@ class PodDevices(Protocol):
         """Take a device down and out of the way. It keeps its name until that is needed, or it is deleted."""
 
     def free_name(self, owned: OwnedLink, netns: int) -> None:
-        """Take a device's other end down and give it another name, if it is in this namespace under its own."""
+        """Give a device's other end another name, if it is in this namespace."""
 
     async def delete(self, owned: OwnedLink) -> None:
         """Delete a device at once, and with it the other end, wherever that is. It takes 16 to 35 ms."""

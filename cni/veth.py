@@ -22,7 +22,7 @@ from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, 
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
-from kernel.netns import CLONE_NEWNET, inside, is_current, kind_of
+from kernel.netns import CLONE_NEWNET, identity, inside, is_current, kind_of
 from kernel.sysctl import PROC_SYS, read_sysctls, write_sysctls
 
 log = logging.getLogger("cni.veth")
@@ -49,6 +49,11 @@ class Veth:
 
     def __init__(self, sysctls: Path = PROC_SYS) -> None:
         self._host, self._sysctls = Devices(), sysctls
+        self._made: dict[str, OwnedLink] = {}
+        """The last device of each name that this made and has not put aside: a DEL need not look for it.
+
+        Its index is no other device's, if it is gone by now.
+        """
 
     def close(self) -> None:
         self._host.close()
@@ -84,6 +89,8 @@ class Veth:
         except BaseException:
             self._put_aside(host)
             raise
+        owned = OwnedLink(host.index, host.name, network.attachment, host.peer, pod_uid, identity(netns))
+        self._made[host.name] = owned
         if log.isEnabledFor(logging.INFO):
             log.info("%s", "; ".join(ip_commands(network, label)))
         return _pair(host, end)
@@ -104,6 +111,9 @@ class Veth:
         await asyncio.to_thread(self.delete_retired)
 
     def owned_by(self, attachment: Attachment, name: str) -> OwnedLink | None:
+        made = self._made.get(name)
+        if made is not None and made.attachment == attachment:
+            return made
         link = self._host.link(name)
         usual = owned_link(link) if link else None
         if usual and usual.attachment == attachment:
@@ -120,18 +130,22 @@ class Veth:
 
     def retire(self, owned: OwnedLink) -> None:
         self._host.retire(owned.index, RETIRED_GROUP)
+        self._forget(owned)
         log.info("ip link set %s down group %d", owned.name, RETIRED_GROUP)
 
     def free_name(self, owned: OwnedLink, netns: int) -> None:
         device, name = owned.attachment.device, _retired_name(owned.index, owned.attachment.container_id)
         with inside(netns), closing(Devices()) as pod:
-            end = pod.link(device)
-            if end is not None and (end.index, end.peer) == (owned.peer, owned.index):
-                pod.retire(end.index, RETIRED_GROUP, name)
-                log.info("ip -n POD link set %s down; ip -n POD link set %s name %s", device, device, name)
+            if not (owned.peer and owned.namespace == identity(netns)):
+                end = pod.link(device)
+                if end is None or (end.index, end.peer) != (owned.peer, owned.index):
+                    return
+            pod.give_way(owned.peer, name)
+            log.info("ip -n POD link set %s name %s", device, name)
 
     async def delete(self, owned: OwnedLink) -> None:
         await asyncio.to_thread(self._delete, owned.index)
+        self._forget(owned)
         log.info("ip link del %s", owned.name)
 
     def retire_unlabelled(self, name: str) -> bool:
@@ -173,6 +187,10 @@ class Veth:
             host_routes=[self._host.route_to(address.packed) for address in network.addresses],
         )
         return _pair(host, end), differences(network, found)
+
+    def _forget(self, owned: OwnedLink) -> None:
+        if (made := self._made.get(owned.name)) is not None and made.index == owned.index:
+            del self._made[owned.name]
 
     def _in_use(self, name: str) -> Link | None:
         """Return the device with this name that no DEL has put aside."""
@@ -237,7 +255,8 @@ def owned_link(link: Link) -> OwnedLink | None:
     """Return a device as what bears our label; None: it bears none, or is retired."""
     match link.alias.split(" "):
         case [mark, network, container_id, device, *uid] if mark == LABEL and link.group != RETIRED_GROUP:
-            return OwnedLink(link.index, link.name, Attachment(network, container_id, device), link.peer, *uid[:1])
+            attachment = Attachment(network, container_id, device)
+            return OwnedLink(link.index, link.name, attachment, link.peer, "".join(uid[:1]))
         case _:
             return None
 

@@ -131,12 +131,41 @@ async def test_a_pair_that_cannot_be_finished_leaves_no_name_behind() -> None:
 
 @on_a_node
 async def test_a_device_is_found_by_its_label_under_whatever_name() -> None:
-    with closing(Veth()) as veth, closing(Sandbox()) as pod, closing(Devices()) as devices:
-        made = await veth.make(network(), pod.netns)
+    with closing(Veth()) as maker, closing(Veth()) as veth, closing(Sandbox()) as pod, closing(Devices()) as devices:
+        made = await maker.make(network(), pod.netns)
         devices.rename(made.index, "calirenamed")
         owned = veth.owned_by(network().attachment, NAME)
         assert owned and (owned.index, owned.name) == (made.index, "calirenamed")
         assert veth.owned_by(network("c2").attachment, NAME) is None
+
+
+@on_a_node
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_a_name_is_freed_only_in_the_containers_own_namespace(remembered: bool) -> None:
+    other_end = replace(network("c2"), host_name="caliother")
+    with closing(Veth()) as veth, closing(Veth()) as later, closing(Sandbox()) as pod, closing(Sandbox()) as other:
+        await veth.make(network(), pod.netns)
+        await veth.make(other_end, other.netns)
+        owned = (veth if remembered else later).owned_by(network().attachment, NAME)
+        assert owned and (owned.namespace is not None) == remembered
+        ends = pod.device(), other.device()
+        assert ends[0] and ends[1] and ends[0].index == ends[1].index == owned.peer
+        veth.free_name(owned, other.netns)
+        assert (pod.device(), other.device()) == ends
+        veth.free_name(owned, pod.netns)
+        assert (pod.device(), other.device()) == (None, ends[1])
+
+
+@on_a_node
+async def test_a_device_that_somebody_deleted_is_put_aside_all_the_same() -> None:
+    with closing(Veth()) as veth, closing(Sandbox()) as pod, closing(Devices()) as devices:
+        made = await veth.make(network(), pod.netns)
+        owned = veth.owned_by(network().attachment, NAME)
+        assert owned
+        devices.delete(made.index)
+        veth.retire(owned)
+        veth.free_name(owned, pod.netns)
+        assert veth.owned_by(network().attachment, NAME) is None
 
 
 @on_a_node
