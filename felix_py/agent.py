@@ -53,6 +53,7 @@ from kernel.netlink import KernelError
 log = logging.getLogger("felix.agent")
 
 HOST_SECONDS = 0.02  # changes of the host's own routes and addresses come in bursts
+FILTERED_SECONDS = 0.02  # a new block is announced first: to work all sessions out takes as long as that does
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
 IN_BURSTS = Topic.NEXT_HOPS | Topic.HELD | Topic.ADDRESSES
 
@@ -73,14 +74,8 @@ class Agent:
         secrets = BgpSecrets(edges.store, settings.namespace, changed, note) if on_kubernetes else None
         self.peering = Peering(edges.peers, identity, self.snapshot, secrets=secrets)
         ownership = Ownership(settings.protocol, settings.learned_protocol, settings.metric)
-        self.routing = Routing(
-            ownership,
-            edges.kernel,
-            self.snapshot,
-            self.host,
-            wake=lambda: self._due.add(Topic.ROUTES),
-            tunnel_mtu=settings.ipip_mtu,
-        )
+        wake = partial(self._due.add, Topic.ROUTES)
+        self.routing = Routing(ownership, edges.kernel, self.snapshot, self.host, wake, settings.ipip_mtu)
         folds = (edges.observe, self._fold_blocks, self._fold_record)
         records = Records(settings, folds, self._due, self.progress, self.notices, self._runs)
         self.watch = DatastoreWatch(edges.store, self.snapshot, self.peering, records)
@@ -94,7 +89,7 @@ class Agent:
             Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
             Output("log level", Topic.FELIX, self._set_log_level, needed=False),
             Output("forwarding", on.FORWARDING, self._forward, needed=False),
-            Output("pools", on.POOLS, self._look_at_pools, needed=False),
+            Output("pools", on.SURROUNDINGS, self._look_at_pools, needed=False),
             Output("configurations of nodes", on.CONFIGURATIONS, self._look_at_configurations, needed=False),
             Output("NAT and the guard", on.NODE_TABLE, self._state_table, needed=False),
             Output("tunnel device", on.TUNNEL_DEVICE, self._apply_tunnel_device),
@@ -114,6 +109,7 @@ class Agent:
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
             Output("sessions", on.SESSIONS, self._configure_sessions, needed=False),
             Output("announcements", on.ANNOUNCEMENTS, peering.announce),
+            Output("what lies in no pool", on.OUTSIDE_POOLS, self._look_outside_pools, needed=False),
         )
 
     async def run(self, found: HostDevices | None = None) -> None:
@@ -149,6 +145,8 @@ class Agent:
     def _fold_record(self, event: StoreEvent) -> Topic:
         topic = self.snapshot.fold(event) | self.watch.fold(event)
         self.progress.datastore_in_sync = self.snapshot.in_sync
+        if topic & Topic.BLOCKS:
+            self._due.add_later(Topic.FILTERED, FILTERED_SECONDS)
         return topic
 
     def _fold_blocks(self, event: StoreEvent) -> Topic:
@@ -280,10 +278,12 @@ class Agent:
         self.edges.log_from(log_level_for(self.identity.node, self.snapshot.felix_configurations))
 
     async def _look_at_pools(self) -> None:
-        """Say which pools overlap what they should not, and which are missing; keep pods off addresses of hosts."""
+        """Say which pools overlap what they should not; keep pods off addresses of hosts."""
         self.edges.avoid(host_addresses(self.snapshot, self.host, self.routing.writer.fib))
-        found = (*pool_notices(self.snapshot, self.host), *outside_notices(self.snapshot))
-        self.log_notices(self.notices.put("pools", found))
+        self.log_notices(self.notices.put("pools", pool_notices(self.snapshot, self.host)))
+
+    async def _look_outside_pools(self) -> None:
+        self.log_notices(self.notices.put("outside pools", tuple(outside_notices(self.snapshot))))
 
     async def _look_at_configurations(self) -> None:
         snapshot = self.snapshot

@@ -1,7 +1,8 @@
 """What is brought in line after which change, in order.
 
 The order is the rule: a tunnel's device before the routes into it, every route in the kernel before a session or an
-announcement speaks of it. NAT comes before the routes by which packets could leave, the guard before the tunnel.
+announcement speaks of it. NAT comes before the routes by which packets could leave, the guard before the tunnel. What
+only says what is wrong comes last.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ TUNNEL_ROUTES = TUNNEL_SETTINGS | Topic.REMOTE_BLOCKS
 FORWARDING = Topic.POOLS | Topic.OWN_NODE
 POD_MTU = Topic.POOLS | Topic.FELIX | Topic.MTU
 SURROUNDINGS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.NEXT_HOPS | Topic.ADDRESSES
-POOLS = SURROUNDINGS | Topic.BLOCKS | Topic.BORROWED
+OUTSIDE_POOLS = Topic.POOLS | Topic.BLOCKS | Topic.BORROWED
 CONFIGURATIONS = Topic.NODES | Topic.OWN_NODE | Topic.BGP | Topic.FELIX
 OF_ALL_NODES = Topic.NODES | Topic.OWNERS
 """What follows from these is worked out of all Nodes or claims, and each of the cluster changes them."""
-SESSIONS = OF_ALL_NODES | Topic.OWN_NODE | Topic.BGP | Topic.PASSWORDS | Topic.BLOCKS | Topic.POOLS | Topic.ADDRESSES
+SESSIONS = OF_ALL_NODES | Topic.OWN_NODE | Topic.BGP | Topic.PASSWORDS | Topic.FILTERED | Topic.POOLS | Topic.ADDRESSES
 INTERESTS = Topic.POOLS | Topic.NODES | Topic.OWN_NODE | Topic.BGP
 STATIC_ROUTES = Topic.BGP | Topic.OWN_NODE | Topic.NEXT_HOPS | Topic.ADDRESSES
 ANNOUNCEMENTS = Topic.BORROWED | Topic.BLOCKS | Topic.POOLS | Topic.OWN_NODE

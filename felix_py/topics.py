@@ -16,6 +16,7 @@ class Topic(Flag):
     PODS = auto()  # pods of this node, or their devices
     BORROWED = auto()  # an address of a pod here that lies in no block of this node came or went
     BLOCKS = auto()  # this node's blocks
+    FILTERED = auto()  # the same, where routes of peers that lie in them are refused
     REMOTE_BLOCKS = auto()  # where the addresses of other nodes' pods are
     OWNERS = auto()  # the same, where routes of a peer that is no node are judged by it
     POOLS = auto()
@@ -35,6 +36,7 @@ class Topic(Flag):
         | PODS
         | BORROWED
         | BLOCKS
+        | FILTERED
         | REMOTE_BLOCKS
         | OWNERS
         | POOLS

@@ -95,6 +95,17 @@ async def test_a_block_that_comes_later_is_announced_after_its_blackhole_too(tmp
     assert one.deeds.index("put 10.65.3.0/26") < one.deeds.index("announce 10.65.3.0/26")
 
 
+async def test_a_block_that_comes_later_is_announced_before_all_sessions_are_worked_out_with_it(tmp_path: Path) -> None:
+    one, block = FakeNode(tmp_path), Prefix.parse("10.65.3.0/26")
+    async with one.running():
+        await until(lambda: one.peers.announced)
+        before = len(one.deeds)
+        one.store.put(affinity("10.65.3.0/26"))
+        await until(lambda: one.peers.speaker is not None and block in one.peers.speaker.local.own_blocks)
+    deeds = one.deeds[before:]
+    assert deeds.index(f"announce {block}") < deeds.index("configure")
+
+
 async def test_a_block_that_is_given_up_loses_announcement_and_blackhole(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running():
