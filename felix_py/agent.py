@@ -236,10 +236,10 @@ class Agent:
             await self._due.wait()
             due = self._due.take(Topic.EVERYTHING if self.snapshot.in_sync else Topic.BEFORE_SYNC)
             failures = await bring_in_line(self.outputs, due)
-            failed = failed | due if failures else failed & ~due
             if failures:
+                failed |= due
                 await self._try_again(failures, due, backoff.next())
-            elif not failed:
+            elif failed and not (failed := failed & ~due):
                 backoff.reset()
             if due & on.OF_ALL_NODES:
                 self._due.rest(on.OF_ALL_NODES, rest_seconds(len(self.snapshot.nodes)))

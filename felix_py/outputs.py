@@ -57,9 +57,9 @@ class FailedOutput(NamedTuple):
 async def bring_in_line(outputs: tuple[Output, ...], due: Topic) -> list[FailedOutput]:
     """Apply what depends on any of these topics, in order, up to one that fails and is needed; return what failed."""
     failures: list[FailedOutput] = []
-    bits = due.value  # plain integers: `&` of two flags makes an object, and this runs for every event of the kernel
+    bits = due._value_  # plain integers: `&` of two flags takes ten calls, and this runs for every event of the kernel
     for output in outputs:
-        if output.on.value & bits:
+        if output.on._value_ & bits:
             try:
                 await output.apply()
             except Exception as error:
@@ -81,42 +81,48 @@ def rest_seconds(nodes: int) -> float:
 
 
 class Due:
-    """The topics that changed and are not brought in line yet. added: how often any did, those of bursts included."""
+    """The topics that changed and are not brought in line yet. added: how often any did, those of bursts included.
+
+    It counts with the topics' plain integers, as `bring_in_line` does.
+    """
 
     def __init__(self) -> None:
         self.added = 0
-        self._topics = self._later = self._resting = Topic.NOTHING
+        self._topics = self._later = self._resting = 0
         self._some = asyncio.Event()
 
     def add(self, topic: Topic) -> None:
-        if topic:
-            self.added += 1
-            self._put(topic)
+        self._add(topic._value_)
 
-    def _put(self, topic: Topic) -> None:
-        self._topics |= topic
-        if topic & ~self._resting:
+    def _add(self, bits: int) -> None:
+        if bits:
+            self.added += 1
+            self._put(bits)
+
+    def _put(self, bits: int) -> None:
+        self._topics |= bits
+        if bits & ~self._resting:
             self._some.set()
 
     def rest(self, topics: Topic, seconds: float) -> None:
         """Keep these topics due for so many seconds, whatever adds them."""
-        self._resting |= topics
-        asyncio.get_running_loop().call_later(seconds, self._end_rest, topics)
+        self._resting |= topics._value_
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, topics._value_)
 
-    def _end_rest(self, topics: Topic) -> None:
-        self._resting &= ~topics
-        self._put(self._topics & topics)
+    def _end_rest(self, bits: int) -> None:
+        self._resting &= ~bits
+        self._put(self._topics & bits)
 
     def add_later(self, topic: Topic, seconds: float) -> None:
         """Add a topic that changes in bursts, once for all that come within these seconds."""
         if not self._later:
             asyncio.get_running_loop().call_later(seconds, self._add_later)
         self.added += 1
-        self._later |= topic
+        self._later |= topic._value_
 
     def _add_later(self) -> None:
-        later, self._later = self._later, Topic.NOTHING
-        self.add(later)
+        later, self._later = self._later, 0
+        self._add(later)
 
     async def wait(self) -> None:
         """Return when a topic that does not rest was added, or its rest is over, since this last returned."""
@@ -125,6 +131,6 @@ class Due:
 
     def take(self, among: Topic = Topic.EVERYTHING) -> Topic:
         """Return the due topics among these; the others, and those that rest, stay due."""
-        taken = self._topics & among & ~self._resting
+        taken = self._topics & among._value_ & ~self._resting
         self._topics &= ~taken
-        return taken
+        return Topic(taken)
