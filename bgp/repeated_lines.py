@@ -34,7 +34,8 @@ class RepeatedLines:
         """lines: of each kind."""
         self._lines, self._kinds = lines, kinds
         self._windows: dict[str, _Window] = {}
-        self._first_over = math.inf
+        self.first_over = math.inf
+        """When the first window is over, whose count is to be written then."""
 
     def admit(self, line: str, now: float, kind: str | None = None) -> list[str]:
         """Return what to write: the counts of windows that are over, and this line or nothing.
@@ -47,7 +48,7 @@ class RepeatedLines:
         if kind not in self._windows and len(self._windows) >= self._kinds:
             kind = ""
         window = self._windows.setdefault(kind, _Window(now + WINDOW_SECONDS))
-        self._first_over = min(self._first_over, window.until)
+        self.first_over = min(self.first_over, window.until)
         if window.written < self._lines:
             window.written += 1
             return [*counts, line]
@@ -56,10 +57,10 @@ class RepeatedLines:
 
     def over(self, now: float) -> list[str]:
         """Return the counts of the windows that are over by now, for writing."""
-        if now < self._first_over:
+        if now < self.first_over:
             return []
         over = {kind: window for kind, window in self._windows.items() if window.until <= now}
         for kind in over:
             del self._windows[kind]
-        self._first_over = min((window.until for window in self._windows.values()), default=math.inf)
+        self.first_over = min((window.until for window in self._windows.values()), default=math.inf)
         return [f"{window.counted} more lines like: {window.last}" for window in over.values() if window.counted]

@@ -7,11 +7,12 @@ written: a peer whose prefix flaps, or anybody else, grows no log.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import TextIO
 
 from bgp.repeated_lines import WINDOW_SECONDS, RepeatedLines
@@ -32,7 +33,7 @@ class Logfmt(logging.Formatter):
             text += "\n" + self.formatException(record.exc_info)
         return (
             f"time={clock}.{int(record.msecs):03d}Z level={record.levelname} logger={record.name} "
-            f"msg={json_escaped(json.dumps(text, ensure_ascii=False))}"
+            f"msg={json_escaped(encode_basestring(text))}"
         )
 
 
@@ -49,24 +50,29 @@ class CountingHandler(logging.StreamHandler[TextIO]):
         self._clock = clock
         self._texts: dict[str, RepeatedLines] = {}  # by call: none uses up another's
         self._calls = RepeatedLines(LINES_OF_ONE_CALL, CALLS)
+        self._first_over = math.inf  # of all of them
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.INFO:
             super().emit(record)
             return
-        self.write_counts()
         text, call, now = record.getMessage(), str(record.msg), self._clock()
+        if now >= self._first_over:
+            self.write_counts()
         if call not in self._texts and len(self._texts) >= CALLS:
             call = ""
         texts = self._texts.setdefault(call, RepeatedLines(kinds=TEXTS_OF_ONE_CALL))
         if texts.admit(text, now, kind=text) and self._calls.admit(text, now, kind=call):
             super().emit(record)
+        self._first_over = min(self._first_over, texts.first_over, self._calls.first_over)
 
     def write_counts(self) -> None:
         """Write how many lines there were besides, of the minutes that are over."""
         now = self._clock()
-        for text in (text for lines in (*self._texts.values(), self._calls) for text in lines.over(now)):
+        counted = (*self._texts.values(), self._calls)
+        for text in (text for lines in counted for text in lines.over(now)):
             super().emit(logging.LogRecord("felix.logs", logging.WARNING, "", 0, text, (), None))
+        self._first_over = min(lines.first_over for lines in counted)
 
     async def run(self) -> None:
         """Write the counts when their time is over, until cancelled."""
@@ -80,6 +86,12 @@ def set_up(level: str) -> CountingHandler:
     handler = CountingHandler(sys.stderr)
     logging.basicConfig(level=_threshold(level), handlers=[handler], force=True)
     return handler
+
+
+def name_no_callers() -> None:
+    """Have records made without file, line, thread and process, which no line shows: they are a third of its cost."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def set_level(level: str) -> None:

@@ -51,6 +51,7 @@ def run(settings: Settings, file: Mapping[str, str]) -> int:
     """
     watch = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")), file)
     logging_to = logs.set_up(settings.log_level)
+    logs.name_no_callers()
     _raise_descriptor_limit()
     gc_tuning.apply()
     thread_turns.apply()

@@ -6,10 +6,12 @@ import io
 import logging
 import shlex
 import sys
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 
 import pytest
 
-from felix_py.logs import LINES_OF_ONE_CALL, CountingHandler, Logfmt, set_level, set_up
+from felix_py.logs import LINES_OF_ONE_CALL, CountingHandler, Logfmt, name_no_callers, set_level, set_up
 
 
 def line(message: str, *, exc_info: bool = False) -> str:
@@ -117,3 +119,29 @@ def test_the_level_can_be_changed_while_it_runs() -> None:
 
 def test_what_others_wrote_commands_no_terminal() -> None:
     assert line("\x1b[2J \x9b \u202e \ud800").endswith(r'msg="\u001b[2J \u009b \u202e \ud800"')
+
+
+def test_a_line_costs_no_look_at_who_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))
+    name_no_callers()
+    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    logger = logging.Logger("felix.fib")
+    logger.addHandler(QueueHandler(records))
+    logger.info("ip route del 10.65.1.7/32")
+    found = records.get_nowait()
+    assert (found.lineno, found.funcName, found.thread, found.process) == (0, "(unknown function)", None, None)
+    assert 'msg="ip route del 10.65.1.7/32"' in Logfmt().format(found)
+
+
+def test_a_line_looks_at_the_counts_of_no_other_before_one_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    looks: list[float] = []
+    monkeypatch.setattr(log.handler, "write_counts", lambda: looks.append(log.now))
+    for now in (0.0, 30.0, 59.0):
+        log.now = now
+        log.logger.info("ip route del 10.65.1.7/32")
+    assert not looks
+    log.now = 60.0
+    log.logger.info("ip route del 10.65.1.7/32")
+    assert looks == [60.0]
