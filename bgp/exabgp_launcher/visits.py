@@ -103,13 +103,14 @@ def active_peers(reactor: Any) -> set[str]:
 
     As released every peer is visited in every turn, busy or not: 7 to 10 % of a core for 100 idle sessions. A look at
     all of them costs as well: there is one after commands and new connections, when a timer is over, and each half
-    second; in the turns between, those are looked at that had something to do, or have it by their socket.
+    second, or each second where there is always something to read first; in the turns between, those are looked at that
+    had something to do, or have it by their socket.
     """
     now, peers = time.monotonic(), reactor._peers
     reactor.felix_turn_ends = now + TURN_SECONDS
     ready: set[int] = getattr(reactor, "felix_ready", set())
     looked_at: Iterable[str] = peers
-    all_are = stirred(reactor, now)
+    all_are = stirred(reactor, now, reading=bool(ready))
     if all_are:
         reactor.felix_look_at = now + TIMERS_SECONDS
         reactor.felix_sockets = {peer.socket(): key for key, peer in peers.items()}
@@ -125,15 +126,15 @@ def active_peers(reactor: Any) -> set[str]:
     return set(reactor.felix_busy)
 
 
-def stirred(reactor: Any, now: float) -> bool:
-    """Whether any peer may have something to do by now."""
+def stirred(reactor: Any, now: float, *, reading: bool) -> bool:
+    """Whether any peer may have something to do by now. reading: a socket is ready, and what waits there goes first."""
     commanded = was_stirred(reactor)
     known, reactor.felix_known = getattr(reactor, "felix_known", -1), len(reactor._peers)
     reactor.asynchronous.felix_ran = False
     return (
         commanded
         or known != reactor.felix_known
-        or now >= min(getattr(reactor, "felix_look_at", 0.0), first_due_at(reactor))
+        or now >= min(getattr(reactor, "felix_look_at", 0.0) + reading * TIMERS_SECONDS, first_due_at(reactor))
     )
 
 

@@ -262,6 +262,16 @@ def test_idle_peers_are_looked_at_again_after_a_command_and_each_half_second_onl
     assert visited(world) == {"0", "1"}
 
 
+def test_what_a_peer_has_sent_is_read_before_all_are_looked_at_but_not_for_ever() -> None:
+    world = reactor(a_peer(), a_peer(socket=9))
+    assert visited(world) == set()
+    world._peers["0"].neighbor.eor, world.felix_ready = ["ipv4"], {9}
+    world.felix_look_at = time.monotonic()
+    assert visited(world) == {"1"}
+    world.felix_look_at = time.monotonic() - visits.TIMERS_SECONDS
+    assert visited(world) == {"0", "1"}
+
+
 def test_a_new_peer_is_looked_at_at_once() -> None:
     world = reactor(a_peer())
     assert visited(world) == set()
