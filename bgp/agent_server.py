@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,13 +42,13 @@ from bgp.protocol_version import VERSION, difference
 from bgp.repeated_lines import RepeatedLines
 from bgp.rib_in import RibIn
 from bgp.speaker import Attributes, Speaker
+from kernel.kept_paths import keep
+from kernel.path_watch import PathWatch
 from net.prefix import Prefix
 
 log = logging.getLogger("bgp")
 
 HELLO_SECONDS = 5.0
-LOOK_SECONDS = 5.0
-"""How often it is looked whether the socket is still there."""
 
 
 class Served(Protocol):
@@ -81,13 +82,18 @@ class AgentServer:
 
     @asynccontextmanager
     async def listening(self, socket_path: Path) -> AsyncIterator[None]:
-        await self._listen(socket_path)
-        keeping = asyncio.create_task(self._keep(socket_path))
+        """Listen on a socket, and anew wherever somebody removes it."""
+        listen = partial(self._listen, socket_path)
+        await listen()
         try:
-            yield
+            with PathWatch() as watch:
+                keeping = asyncio.create_task(keep(watch, socket_path, listen, "as no agent connects without it"))
+                try:
+                    yield
+                finally:
+                    keeping.cancel()
+                    await asyncio.gather(keeping, return_exceptions=True)
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
             self._end_listening()
             self._close_link()
             with suppress(FileNotFoundError):
@@ -109,19 +115,6 @@ class AgentServer:
     def _end_listening(self) -> None:
         if self._server is not None:
             self._server.close()  # who is connected stays connected
-
-    async def _keep(self, socket_path: Path) -> None:
-        """Listen anew wherever somebody has removed the socket, until cancelled: the next agent could not connect."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                if socket_path.exists():
-                    continue
-                await self._listen(socket_path)
-            except OSError as error:
-                self._warn(f"look after {socket_path}: {error}; next try in {LOOK_SECONDS:g} s")
-            else:
-                log.warning("%s was removed by somebody; it is made anew", socket_path)
 
     def routes_changed(self, prefixes: Iterable[Prefix]) -> None:
         if self._link is not None:

@@ -7,7 +7,6 @@ journal then, which an ADD of that container carries out first.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,8 @@ from cni.errors import CniError
 from cni.journal import PendingRelease
 from cni.request import CniRequest, parse
 from cni.shim_message import unpack_request
+from kernel.kept_paths import keep
+from kernel.path_watch import PathWatch
 
 log = logging.getLogger("cni.notes")
 
@@ -26,8 +27,6 @@ FOLDER = "deletes"
 """Within the agent's state folder."""
 SHIM_SECONDS = 120
 """Longer than any shim lives: a file that it did not finish by then stays as it is."""
-LOOK_SECONDS = 5.0
-"""How often it is looked whether the folder is still there."""
 
 
 class NotedDelHandler(Protocol):
@@ -48,16 +47,12 @@ class Notes:
     def _make(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def keep(self) -> None:
-        """Make the folder anew wherever somebody removes it, until cancelled. Raises OSError: that cannot be done."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self._folder.exists():
-                self._make()
-                log.warning(
-                    "%s was removed by somebody; it is made anew, as without it a DEL fails while the agent is away",
-                    self._folder,
-                )
+    async def keep(self, watch: PathWatch) -> None:
+        """Make the folder anew wherever somebody removes it, until cancelled."""
+        await keep(watch, self._folder, self._make_anew, "as without it a DEL fails while the agent is away")
+
+    async def _make_anew(self) -> None:
+        self._make()
 
     async def take_up(self, verbs: NotedDelHandler) -> None:
         """Take all up, oldest first; what fails is logged, and tried again at the next start.

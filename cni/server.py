@@ -24,14 +24,14 @@ from cni.request import CniRequest, parse, version_of
 from cni.result import render_error
 from cni.shim_message import encode_reply, unpack_request
 from ipam.arrivals import Arrivals
+from kernel.kept_paths import keep
+from kernel.path_watch import PathWatch
 
 log = logging.getLogger("cni.server")
 
 LIMIT = 8 << 20
 REQUEST_SECONDS = 10.0
 STOP_SECONDS = 10.0
-LOOK_SECONDS = 5.0
-"""How often it is looked whether the socket is still there."""
 PAUSE_SECONDS = 0.1
 """Before a connection is accepted again, after one could not be."""
 
@@ -104,18 +104,14 @@ class CniServer:
                 raise
         self._serve_on(listener)
 
-    async def keep(self) -> None:
-        """Listen anew wherever somebody has removed the socket, until cancelled: no shim finds the agent without it.
+    async def keep(self, watch: PathWatch) -> None:
+        """Listen anew wherever somebody has removed the socket, from start() until cancelled."""
+        await keep(watch, self._path, self._listen_anew, "as no pod is attached without it")
 
-        Raises OSError: that cannot be done.
-        """
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if self._listener is not None and not self._path.exists():
-                listener = _bound(self._path)
-                self._end_listening()
-                self._serve_on(listener)
-                log.warning("%s was removed by somebody; it is made anew, as no pod is attached without it", self._path)
+    async def _listen_anew(self) -> None:
+        listener = _bound(self._path)
+        self._end_listening()
+        self._serve_on(listener)
 
     def _serve_on(self, listener: socket.socket) -> None:
         self._listener = listener

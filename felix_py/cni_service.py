@@ -27,15 +27,15 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 
 async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -> None:
     """Serve until cancelled. look_at_host: notes what of the host is in the way of pods. Raises OSError."""
-    agent, server, verbs = parts.agent, parts.server, parts.verbs
+    agent, server, verbs, watch = parts.agent, parts.server, parts.verbs, parts.watch
     await agent.ready()
     notes = Notes(agent.settings.state_dir)
     await server.start(partial(notes.take_up, verbs))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(begun_again("keeping the plugin's socket", server.keep))
-            tasks.create_task(begun_again("keeping the folder of noted DELs", notes.keep))
-            named = partial(keep_text, agent.settings.nodename_file, agent.identity.node)
+            tasks.create_task(begun_again("keeping the plugin's socket", partial(server.keep, watch)))
+            tasks.create_task(begun_again("keeping the folder of noted DELs", partial(notes.keep, watch)))
+            named = partial(keep_text, watch, agent.settings.nodename_file, agent.identity.node)
             tasks.create_task(begun_again("keeping the file of the node's name", named))
             tasks.create_task(begun_again("cleaning up after pods", verbs.cleanup.run))
             tasks.create_task(begun_again("repeating releases", verbs.cleanup.run_repeated))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
 from cni.files import replace
+from kernel.kept_paths import keep
+from kernel.path_watch import PathWatch
 
 log = logging.getLogger("felix.files")
-
-LOOK_SECONDS = 5.0
-"""How often it is looked whether a file is still there."""
 
 
 def read_text(path: Path) -> str:
@@ -36,10 +34,10 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
         log.error("write %d bytes to %s: %s; its readers find what was there before", size, path, error.strerror)
 
 
-async def keep_text(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write the file anew wherever somebody has removed it, until cancelled. Raises OSError: that cannot be done."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        if not path.exists():
-            replace(path, text.encode(), mode)
-            log.warning("%s was removed by somebody; it is written anew", path)
+async def keep_text(watch: PathWatch, path: Path, text: str, mode: int = 0o644) -> None:
+    """Write the file anew wherever somebody has removed it, until cancelled."""
+
+    async def write() -> None:
+        replace(path, text.encode(), mode)
+
+    await keep(watch, path, write)

@@ -41,6 +41,7 @@ from ipam.allocator import Allocator
 from ipam.tunnels import TunnelAddresses
 from kernel.links import Devices
 from kernel.nftables_writer import NftablesWriter
+from kernel.path_watch import PathWatch
 from kernel.rtnetlink import Rtnetlink
 from net.prefix import Prefix
 
@@ -61,6 +62,7 @@ class Parts(Struct, frozen=True):
     """The agent and what works with it. namespaces, condition: None where the datastore is not Kubernetes."""
 
     ground: Ground
+    watch: PathWatch
     agent: Agent
     own_node_changes: OwnNodeChanges
     namespaces: Namespaces | None
@@ -78,7 +80,7 @@ def ground_on(store: Store) -> Iterator[Ground]:
         yield Ground(store, Allocator(store), kernel, devices)
 
 
-def put_together(settings: Settings, ground: Ground, identity: Identity) -> Parts:
+def put_together(settings: Settings, ground: Ground, identity: Identity, watch: PathWatch) -> Parts:
     """Make the parts of the agent of this node."""
     known, changes = Known(identity.node), OwnNodeChanges(identity.node)
     sidecar = SidecarClient(settings.run_dir / "bgp" / "bgp.sock")
@@ -94,6 +96,7 @@ def put_together(settings: Settings, ground: Ground, identity: Identity) -> Part
     _give_way_to(server, ground, on_kubernetes=on_kubernetes)
     return Parts(
         ground,
+        watch,
         agent,
         changes,
         namespaces,

@@ -33,6 +33,7 @@ from felix_py.parts import Ground, ground_on, put_together
 from felix_py.startup.single_instance import single_instance
 from felix_py.startup.startup import start
 from felix_py.tasks import begun_again, reasons
+from kernel.path_watch import PathWatch
 
 log = logging.getLogger("felix")
 
@@ -94,14 +95,15 @@ async def _serve(settings: Settings, file: SettingsWatch) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(single_instance(settings.run_dir))
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        pages = LocalPages(settings)
+        watch = stack.enter_context(PathWatch())
+        pages = LocalPages(settings, watch)
         await stack.enter_async_context(pages.served())
         store = datastore.open(settings.datastore, PATIENCE_SECONDS)
         stack.push_async_callback(store.close)
         ground = stack.enter_context(ground_on(store))
         identity, host = await _start(settings, ground, pages.start)
         given_network(settings, identity.node)  # a mistake in it ends the agent now, with one sentence
-        parts = put_together(settings, ground, identity)
+        parts = put_together(settings, ground, identity, watch)
         _log_settings(parts.agent)
         stack.enter_context(pages.showing(StatusPages(parts.reporter).by_path(), parts.server))
         async with _said_at_the_end(parts.condition), asyncio.TaskGroup() as tasks:

@@ -7,7 +7,6 @@ Until there is an agent to report, and once there is none any more, they say so.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -17,18 +16,15 @@ from felix_py.pages.probes import PROBES
 from felix_py.pages.start_pages import ENDS, StartPages
 from felix_py.pages.web import PageMakers, WebServer
 from felix_py.tasks import begun_again
-
-log = logging.getLogger("felix.web")
-
-LOOK_SECONDS = 5.0
-"""How often it is looked whether the socket is still there."""
+from kernel.kept_paths import keep
+from kernel.path_watch import PathWatch
 
 
 class LocalPages:
     """The two servers. pace: of whatever serves pages of this agent."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._socket = settings, settings.run_dir / "status.sock"
+    def __init__(self, settings: Settings, watch: PathWatch) -> None:
+        self._settings, self._socket, self._watch = settings, settings.run_dir / "status.sock", watch
         self.pace = Pace()
         self.start = StartPages()
         self._all, self._probes = WebServer({}, self.pace), WebServer({}, self.pace)
@@ -52,12 +48,7 @@ class LocalPages:
         await self._all.listen_unix(self._socket, self._settings.status_mode)
 
     async def _keep(self) -> None:
-        """Serve on the socket anew wherever somebody has removed it: felixctl would take the agent for gone."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self._socket.exists():
-                await self._listen()
-                log.warning("%s was removed by somebody; it is made anew", self._socket)
+        await keep(self._watch, self._socket, self._listen, "as felixctl finds no agent without it")
 
     @contextmanager
     def showing(self, pages: PageMakers, urgent: Urgent) -> Iterator[None]:

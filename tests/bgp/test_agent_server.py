@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import random
 import time
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Literal
 
 import pytest
 
-from bgp import agent_server
 from bgp.agent_server import AgentServer
 from bgp.client import Connected, Disconnected, SidecarClient
 from bgp.decision import DecisionStep
@@ -55,10 +53,7 @@ async def test_an_agent_that_was_let_go_does_not_take_over_again_while_the_newer
         await until(lambda: one.replayed, "the older one to be served when it is the only one")
 
 
-async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(agent_server, "LOOK_SECONDS", 0.01)
+async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, _, one):
         one.start_agent()
         await until(lambda: one.replayed, "the agent's replay")
@@ -69,26 +64,6 @@ async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(
             await until(lambda: newer.replayed, "the newer agent's replay")
         finally:
             await newer.stop_agent()
-
-
-async def test_a_socket_that_cannot_be_looked_at_is_looked_at_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As where somebody takes the right to enter its folder away for a while."""
-    monkeypatch.setattr(agent_server, "LOOK_SECONDS", 0.01)
-    exists = Path.exists
-    async with serving(tmp_path) as (_, sidecar, _):
-        path = tmp_path / "other.sock"
-        async with AgentServer(sidecar).listening(path):
-
-            def refused(asked: Path) -> bool:
-                raise PermissionError(errno.EACCES, "Permission denied", str(asked))
-
-            monkeypatch.setattr(Path, "exists", refused)
-            await until(lambda: f"look after {path}: [Errno 13] Permission denied" in caplog.text, "a look that fails")
-            monkeypatch.setattr(Path, "exists", exists)
-            path.unlink()
-            await until(path.exists, "the socket that is made anew")
 
 
 async def test_while_it_begins_to_listen_what_others_make_has_its_usual_mode(tmp_path: Path) -> None:

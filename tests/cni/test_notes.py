@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cni import notes as notes_module
 from cni.errors import CniError, Code
 from cni.journal import PendingRelease
 from cni.notes import Notes
 from cni.request import CniRequest
+from kernel import kept_paths
+from kernel.path_watch import PathWatch
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node, until
 
@@ -123,16 +124,17 @@ async def test_what_cannot_be_read_cuts_no_other_short(tmp_path: Path, caplog: p
 async def test_a_folder_that_somebody_removes_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notes_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(kept_paths, "LEAST_SECONDS", 0.01)
     folder = tmp_path / "deletes"
-    keeping = asyncio.create_task(Notes(tmp_path).keep())
-    await asyncio.sleep(0)
-    for _ in range(2):
-        folder.rmdir()
-        await until(folder.exists)
+    with PathWatch() as watch:
+        keeping = asyncio.create_task(Notes(tmp_path).keep(watch))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            folder.rmdir()
+            await until(folder.exists)
+        keeping.cancel()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert f"{folder} was removed by somebody" in caplog.text
-    keeping.cancel()
 
 
 @on_a_node

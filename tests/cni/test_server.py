@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from cni import server as server_module
 from cni.errors import CniError, Code
 from cni.request import CniRequest
 from cni.server import CniServer, respond
+from kernel import kept_paths
+from kernel.path_watch import PathWatch
 from tests.cni.conftest import call
 from tests.cni.node import on_a_node, serving_node, until
 
@@ -96,21 +97,22 @@ async def test_a_server_that_stops_lets_a_request_in_flight_end(tmp_path: Path) 
 
 
 async def test_a_socket_that_somebody_removes_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(kept_paths, "LEAST_SECONDS", 0.01)
     path = tmp_path / "cni.sock"
     server = CniServer(path, FakeHandler({"cniVersion": "1.0.0"}))
     await server.start()
-    keeping = asyncio.create_task(server.keep())
-    for _ in range(2):
-        path.unlink()
-        await until(path.exists)
-        reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(message())
-        writer.write_eof()
-        assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
-        writer.close()
-    assert path.stat().st_mode & 0o777 == 0o600
-    keeping.cancel()
+    with PathWatch() as watch:
+        keeping = asyncio.create_task(server.keep(watch))
+        for _ in range(2):
+            path.unlink()
+            await until(path.exists)
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(message())
+            writer.write_eof()
+            assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
+            writer.close()
+        assert path.stat().st_mode & 0o777 == 0o600
+        keeping.cancel()
     await server.stop()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from felix_py import files
 from felix_py.files import keep_text, read_text, write_text
+from kernel.path_watch import PathWatch
 from tests.felix_py.fakes import until
 
 
@@ -52,20 +52,19 @@ def test_where_it_cannot_be_written_that_is_logged_and_nothing_rises(
 
 
 async def test_a_file_that_somebody_removes_is_written_anew_and_one_that_is_there_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
     path = tmp_path / "calico" / "nodename"
-    keeping = asyncio.create_task(keep_text(path, "n1"))
-    await until(path.exists)
+    path.parent.mkdir()
     path.write_text("theirs")
-    caplog.clear()
-    other = asyncio.create_task(keep_text(tmp_path / "other", "n1"))
-    await until((tmp_path / "other").exists)
-    assert path.read_text() == "theirs"
-    path.unlink()
-    await until(path.exists)
-    assert path.read_text() == "n1"
-    assert f"{path} was removed by somebody" in caplog.text
-    keeping.cancel()
-    other.cancel()
+    with PathWatch() as watch:
+        keeping = asyncio.create_task(keep_text(watch, path, "n1"))
+        other = asyncio.create_task(keep_text(watch, tmp_path / "other", "n1"))
+        await until((tmp_path / "other").exists)
+        assert path.read_text() == "theirs"
+        path.unlink()
+        await until(path.exists)
+        assert path.read_text() == "n1"
+        keeping.cancel()
+        other.cancel()
+    await until(lambda: f"{path} was removed by somebody" in caplog.text)

@@ -18,6 +18,7 @@ from felix_py.identity import Addresses, Identity
 from felix_py.parts import Parts, ground_on, put_together
 from ipam.allocator import AddressesWanted
 from kernel.links import Devices
+from kernel.path_watch import PathWatch
 from net.prefix import Prefix, pack
 from tests.cni.node import on_a_node
 
@@ -31,7 +32,7 @@ async def parts_of(url: str, folder: Path, **settings: str) -> AsyncIterator[Par
     store = datastore.open(url)
     try:
         with ground_on(store) as ground:
-            yield put_together(given, ground, Identity("n1", Addresses(pack("192.0.2.1"), None)))
+            yield put_together(given, ground, Identity("n1", Addresses(pack("192.0.2.1"), None)), PathWatch())
     finally:
         await store.close()
 

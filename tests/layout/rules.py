@@ -21,7 +21,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "datastore": "net",
         "kernel": "net",
         "ipam": "datastore net",
-        "bgp": "datastore net",
+        "bgp": "datastore kernel net",
         "cni": "datastore ipam kernel net",
         "felix_py": "bgp cni datastore ipam kernel net",
         "explain": "datastore felix_py ipam net",
@@ -36,6 +36,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
 """Which packages a package may import."""
 
 NARROW_ARROWS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("bgp", "kernel"): ("kept_paths", "path_watch"),
     ("bgp", "datastore"): ("kinds", "record", "fields", "field_rules", "notices", "defaults"),
     ("explain", "felix_py"): ("status_model",),
     ("controller", "felix_py"): ("configuration.settings", "logs", "pages.probes", "pages.web", "tasks"),
