@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ from datastore.url import has_namespaces
 from felix_py.agent import Agent
 from felix_py.configuration.settings import Settings
 from felix_py.identity import StartupError
+from kernel.path_watch import PathWatch
 
 log = logging.getLogger("felix.cni_network")
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 10.0
 LOOK_SECONDS = 10.0
 """How often the runtime's folders are looked at, and a conflist that is removed again and again is put back."""
-GLANCE_SECONDS = 1.0
-"""How often it is looked whether that is there."""
+SETTLING_SECONDS = 1.0
+"""For which it must be gone: who takes the network from the host removes the plugin as well."""
 
 
 def given_network(settings: Settings, node: str) -> Mapping[str, Any] | None:
@@ -67,16 +69,25 @@ class CniNetwork:
             await asyncio.sleep(backoff.next())
         progress.not_installed = ""
 
-    async def keep(self) -> None:
+    async def keep(self, watch: PathWatch) -> None:
         """Install it anew when what it follows from changes, or when somebody has removed it."""
         put_back = False
         while (folder := self._settings.cni_conf_dir) is not None:
-            for _ in range(int(LOOK_SECONDS / GLANCE_SECONDS)):
-                await asyncio.sleep(GLANCE_SECONDS)
-                if self._was_removed(folder) and not put_back:
-                    break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await (asyncio.sleep(LOOK_SECONDS) if put_back else self._removed(watch, folder))
             put_back = self._was_removed(folder)
             await self.look(folder)
+
+    async def _removed(self, watch: PathWatch, folder: Path) -> None:
+        """Return when the installed file is gone, and the plugin is not."""
+        while True:
+            with watch.listening(folder / CONFLIST) as changes:
+                if not self._was_removed(folder):
+                    await changes.wait()
+                    continue
+            await asyncio.sleep(SETTLING_SECONDS)
+            return
 
     async def look(self, folder: Path) -> bool:
         """Look once at what the conflist follows from; return whether the disk took what is to be installed."""

@@ -46,7 +46,7 @@ async def serve_cni(parts: Parts, look_at_host: Callable[[], Awaitable[None]]) -
             await network.install()
             await look_at_host()
             log.info("ready: pods may be attached")
-            tasks.create_task(begun_again("watching over the network's list", network.keep))
+            tasks.create_task(begun_again("watching over the network's list", partial(network.keep, watch)))
     finally:
         await server.stop()
 

@@ -46,7 +46,7 @@ def duties(parts: Parts, found: HostDevices, file: SettingsWatch, pace: Pace) ->
     yield Duty("accepting the packets of pods", _forward_accept(parts, found).run)
     yield Duty("watching over the host", host.run)
     yield Duty("serving the container runtime", partial(serve_cni, parts, host.look))
-    yield Duty("watching over the settings file", partial(file.run, agent))
+    yield Duty("watching over the settings file", partial(file.run, agent, parts.watch))
     yield Duty("watching over the own Node", _own_node(parts).run)
     yield Duty("checking the invariants", partial(parts.checks.run_periodically, agent.settings.check_seconds))
     if has_namespaces(agent.settings.datastore):

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import datastore
 from datastore.backoff import Backoff
@@ -18,7 +19,7 @@ from datastore.url import has_namespaces
 from felix_py import gc_tuning, logs, thread_turns
 from felix_py.agent import Agent
 from felix_py.cni_network import given_network
-from felix_py.configuration.settings import Settings, read_file
+from felix_py.configuration.settings import DEFAULT_FILE, Settings, read_file
 from felix_py.configuration.settings_watch import SettingsWatch
 from felix_py.duties import duties
 from felix_py.host.autodetect import AutodetectionError
@@ -50,7 +51,8 @@ def run(settings: Settings, file: Mapping[str, str]) -> int:
 
     file: what of the settings the file says.
     """
-    watch = SettingsWatch(partial(read_file, os.environ.get("FELIX_CONFIG", "")), file)
+    named = os.environ.get("FELIX_CONFIG", "")
+    watch = SettingsWatch(Path(named or DEFAULT_FILE), partial(read_file, named), file)
     logging_to = logs.set_up(settings.log_level)
     logs.name_no_callers()
     _raise_descriptor_limit()

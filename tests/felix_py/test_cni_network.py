@@ -15,6 +15,7 @@ from felix_py import cni_network
 from felix_py.cni_network import CniNetwork, given_network
 from felix_py.configuration.settings import settings_from
 from felix_py.identity import StartupError
+from kernel.path_watch import PathWatch
 from tests.cni.test_chain import plugin, speaks
 from tests.felix_py.fake_node import FakeNode, node, pool
 from tests.felix_py.fakes import until
@@ -101,15 +102,17 @@ async def test_what_is_written_by_hand_stays_so_until_the_list_changes(tmp_path:
 async def test_a_list_that_somebody_removes_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cni_network, "GLANCE_SECONDS", 0.01)
+    monkeypatch.setattr(cni_network, "SETTLING_SECONDS", 0.01)
     here = Installed(tmp_path)
     (here.bin / "felix").touch()
     await here.network.install()
-    keeping = asyncio.create_task(here.network.keep())
-    here.file.unlink()
-    await until(here.file.exists)
-    assert here.types() == ["felix"]
-    keeping.cancel()
+    with PathWatch() as watch:
+        keeping = asyncio.create_task(here.network.keep(watch))
+        await asyncio.sleep(0)
+        here.file.unlink()
+        await until(here.file.exists)
+        assert here.types() == ["felix"]
+        keeping.cancel()
     assert "10-felix.conflist was removed by somebody; it is put back" in caplog.text
 
 

@@ -29,7 +29,8 @@ ON_KUBERNETES = {
 
 async def titles(url: str, folder: Path, **settings: str) -> set[str]:
     async with parts_of(url, folder, **settings) as parts:
-        return {duty.title for duty in duties(parts, FakeKernel(), SettingsWatch(dict, {}), Pace())}
+        file = SettingsWatch(Path("/nowhere"), dict, {})
+        return {duty.title for duty in duties(parts, FakeKernel(), file, Pace())}
 
 
 async def test_where_the_records_are_a_file_each_agent_collects_what_leaked(tmp_path: Path) -> None:
