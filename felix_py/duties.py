@@ -109,4 +109,6 @@ def _status_port(parts: Parts, pace: Pace) -> StatusPort:
     assert isinstance(store, KubeStore), "as its URL says"
     shown = shown_pages(StatusPages(parts.reporter).by_path())
     access = StatusAccess(AccessReviews(store.client), shown)
-    return StatusPort(agent, lambda: WebServer(shown, pace, access.refusal), agent.settings.status_port)
+    return StatusPort(
+        agent, parts.own_node_changes, lambda: WebServer(shown, pace, access.refusal), agent.settings.status_port
+    )

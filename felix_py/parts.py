@@ -104,7 +104,7 @@ def put_together(settings: Settings, ground: Ground, identity: Identity, watch: 
         server,
         checks,
         reporter,
-        NetworkCondition(agent, lambda: reporter.progress().ready) if on_kubernetes else None,
+        NetworkCondition(agent, changes, lambda: reporter.progress().ready) if on_kubernetes else None,
     )
 
 

@@ -1,8 +1,9 @@
 """The condition NetworkUnavailable of this node's Node: whether pods that are scheduled here get a network.
 
-An edge: it looks every few seconds at what the agent knows, and writes only where the Node says something else. Its
-reason is Calico's, since programs match it; its message says who wrote it. As Calico, an agent that is asked to end
-says so, and one that is killed says nothing.
+An edge: it looks at what the agent knows when the Node changes, and every few seconds as long as pods cannot be
+attached or it has just written; and it writes only where the Node says something else. Its reason is Calico's, since
+programs match it; its message says who wrote it. As Calico, an agent that is asked to end says so, and one that is
+killed says nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datastore.fields import time_text
 from datastore.kinds.node import NETWORK_UNAVAILABLE, Node, NodeCondition
 from datastore.notices import Notice
 from felix_py.agent import Agent
+from felix_py.node.own_node_changes import OwnNodeChanges, rest
 
 log = logging.getLogger("felix.network_condition")
 
@@ -51,26 +53,38 @@ def rival(node: str, held: NodeCondition) -> Notice:
 
 
 class NetworkCondition:
-    """Keeps the condition of one agent's Node. ready: whether pods may be attached."""
+    """Keeps the condition of one agent's Node."""
 
-    def __init__(self, agent: Agent, ready: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
-        self._agent, self._ready, self._clock = agent, ready, clock
+    def __init__(
+        self,
+        agent: Agent,
+        changes: OwnNodeChanges,
+        ready: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """ready: whether pods may be attached."""
+        self._agent, self._changes, self._ready, self._clock = agent, changes, ready, clock
+        self._at_rest = False
+        """Whether the Node says what it should."""
         self._backoff = Backoff(LOOK_SECONDS, LONGEST_PAUSE_SECONDS)
         self._written_at: float | None = None
         self._complaint = ""
 
     async def run(self) -> None:
         while True:
-            pause = await self.look()
-            await asyncio.sleep(pause)
+            changed = self._changes.next()
+            await asyncio.sleep(await self.look())
+            if self._at_rest:
+                await rest(changed)
 
     async def look(self) -> float:
         """Look once, and write what is to be said; return after how many seconds to look again."""
         agent = self._agent
         node = agent.snapshot.nodes.get(agent.identity.node)
+        self._at_rest = node is not None and self._ready() and is_up(node.network_unavailable)
         if node is None or not self._ready():
             return LOOK_SECONDS
-        if is_up(node.network_unavailable):
+        if self._at_rest:
             self._forget()
             return LOOK_SECONDS
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 from datastore.errors import DatastoreError
@@ -23,7 +22,7 @@ from felix_py.configuration.settings import Settings
 from felix_py.host.autodetect import AutodetectionError
 from felix_py.identity import Addresses, StartupError
 from felix_py.node.node_claim import QUESTION, HostMark, answer
-from felix_py.node.own_node_changes import OwnNodeChanges
+from felix_py.node.own_node_changes import OwnNodeChanges, rest
 from kernel.link_codec import InterfaceAddress
 from kernel.netlink import KernelError
 from net.prefix import unpack
@@ -32,7 +31,6 @@ log = logging.getLogger("felix.node")
 
 FORGET_SECONDS = 600.0  # how long another host's claim is shown
 LOOK_SECONDS = 2.0  # an address that is taken and put back at once, as a DHCP renewal does, is no change
-REST_SECONDS = 60.0  # the safety net under the events
 
 
 class OwnNode:
@@ -58,16 +56,13 @@ class OwnNode:
     async def run(self) -> None:
         """Look at once when something changes, but not more often than every few seconds: routes of others may flap."""
         while True:
-            self._changes.forget()
+            changed = self._changes.next()
             await self.answer_claims()
             if self._agent.progress.first_write:
                 await self.look()
             await asyncio.sleep(self._look_seconds)
-            if self.in_doubt:
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REST_SECONDS):
-                    await self._changes.wait()
+            if not self.in_doubt:
+                await rest(changed)
 
     @property
     def in_doubt(self) -> bool:

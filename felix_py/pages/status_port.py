@@ -1,7 +1,7 @@
 """Serves the agent's status on this node's own addresses, to those on other machines who may read it.
 
-An edge. Addresses come and go while the agent runs: it looks every few seconds at which there are, and a port that
-cannot be had is a notice, and tried again.
+An edge. Addresses come and go while the agent runs: it looks at which there are when the Node or the host changes. A
+port that cannot be had is a notice, and tried again every few seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datastore.kinds.node import Node
 from datastore.notices import Notice
 from felix_py.agent import Agent
 from felix_py.configuration.settings import Settings
+from felix_py.node.own_node_changes import OwnNodeChanges, rest
 from felix_py.pages.web import PageMakers, WebServer
 from felix_py.status_model import STATUS_ROOT
 from net.prefix import unpack
@@ -30,17 +31,26 @@ class StatusPort:
     """One port on whichever addresses this node has."""
 
     def __init__(
-        self, agent: Agent, make_server: Callable[[], WebServer], port: int, look_seconds: float = LOOK_SECONDS
+        self,
+        agent: Agent,
+        changes: OwnNodeChanges,
+        make_server: Callable[[], WebServer],
+        port: int,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """make_server: of each address; its limits on connections are its own."""
-        self._agent, self._make_server, self._port, self._look_seconds = agent, make_server, port, look_seconds
+        self._agent, self._changes, self._make_server, self._port = agent, changes, make_server, port
+        self._look_seconds = look_seconds
         self._servers: dict[str, WebServer] = {}
 
     async def run(self) -> None:
         try:
             while True:
-                await self.look()
+                changed = self._changes.next()
+                served = await self.look()
                 await asyncio.sleep(self._look_seconds)
+                if served:
+                    await rest(changed)
         finally:
             await self.close()
 
@@ -48,8 +58,8 @@ class StatusPort:
         await asyncio.gather(*(server.close() for server in self._servers.values()))
         self._servers.clear()
 
-    async def look(self) -> None:
-        """Listen on the addresses that this node has now, and no longer on those it had."""
+    async def look(self) -> bool:
+        """Listen on the addresses that this node has now, and on no others; return whether all could be had."""
         wanted = own_addresses(self._agent)
         for gone in self._servers.keys() - wanted:
             await self._servers.pop(gone).close()
@@ -68,6 +78,7 @@ class StatusPort:
         counted = {a: e for a, e in problems.items() if e.errno != errno.EADDRNOTAVAIL or not self._servers}
         notices = [self._notice(address, error) for address, error in counted.items()]
         self._agent.log_notices(self._agent.notices.put("status port", notices))
+        return not problems
 
     def _notice(self, address: str, error: OSError) -> Notice:
         reason = os.strerror(error.errno) if error.errno else str(error)

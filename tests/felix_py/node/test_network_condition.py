@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from datastore.errors import Conflict, Forbidden, Unavailable
 from datastore.kinds.node import Node, NodeCondition
 from datastore.record import Resource
+from felix_py.node import network_condition, own_node_changes
 from felix_py.node.network_condition import DOWN, LONGEST_PAUSE_SECONDS, UP, NetworkCondition, is_up
 from tests.felix_py.fake_node import FakeNode
 from tests.felix_py.fakes import until
@@ -53,7 +55,7 @@ def test_what_says_that_pods_are_routed_here(condition: NodeCondition | None, up
 async def test_it_is_false_from_the_moment_that_pods_can_be_attached(tmp_path: Path) -> None:
     one, ready = FakeNode(tmp_path), False
     async with one.running() as agent:
-        condition = NetworkCondition(agent, lambda: ready)
+        condition = NetworkCondition(agent, one.own_node_changes, lambda: ready)
         await condition.look()
         assert await held(one) is None
         ready = True
@@ -64,7 +66,7 @@ async def test_it_is_false_from_the_moment_that_pods_can_be_attached(tmp_path: P
 async def test_at_rest_nothing_is_asked_of_the_datastore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
-        condition = NetworkCondition(agent, lambda: True)
+        condition = NetworkCondition(agent, one.own_node_changes, lambda: True)
         await condition.look()
         await seen(one, UP)
 
@@ -80,7 +82,7 @@ async def test_what_a_cloud_says_is_taken_back_later_each_time_and_said(
 ) -> None:
     one, now = FakeNode(tmp_path), 0.0
     async with one.running() as agent:
-        condition = NetworkCondition(agent, lambda: True, lambda: now)
+        condition = NetworkCondition(agent, one.own_node_changes, lambda: True, lambda: now)
         pauses = []
         for _ in range(8):
             await write(one, BY_CLOUD)
@@ -98,10 +100,34 @@ async def test_what_a_cloud_says_is_taken_back_later_each_time_and_said(
         assert await condition.look() < pauses[3]
 
 
+async def test_at_rest_it_looks_when_the_node_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_condition, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(own_node_changes, "REST_SECONDS", 1e9)
+    one, asked = FakeNode(tmp_path), list[None]()
+
+    def ready() -> bool:
+        asked.append(None)
+        return True
+
+    async with one.running() as agent:
+        await write(one, UP)
+        running = asyncio.create_task(NetworkCondition(agent, one.own_node_changes, ready).run())
+        await until(lambda: asked)
+        for _ in range(50):  # each of which would do for a look without a pause
+            await asyncio.sleep(0)
+        at_rest = len(asked)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(asked) == at_rest
+        await write(one, BY_CLOUD)
+        await until(lambda: len(asked) > at_rest)
+        running.cancel()
+
+
 async def test_a_node_that_was_made_anew_is_written_and_nobody_is_taken_for_a_rival(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
-        condition = NetworkCondition(agent, lambda: True)
+        condition = NetworkCondition(agent, one.own_node_changes, lambda: True)
         bare = await one.store.get(Node, "n1")
         await condition.look()
         await seen(one, UP)
@@ -118,7 +144,7 @@ async def test_a_node_that_another_wrote_meanwhile_is_written_when_the_watch_has
 ) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
-        condition, update = NetworkCondition(agent, lambda: True), one.store.update
+        condition, update = NetworkCondition(agent, one.own_node_changes, lambda: True), one.store.update
 
         async def conflict(resource: Resource) -> Resource:
             raise Conflict("it was written")
@@ -136,7 +162,7 @@ async def test_a_right_that_is_missing_is_said_once_and_tried_again(
 ) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
-        condition, update = NetworkCondition(agent, lambda: True), one.store.update
+        condition, update = NetworkCondition(agent, one.own_node_changes, lambda: True), one.store.update
 
         async def denied(resource: Resource) -> Resource:
             raise Forbidden("nodes/status: the role of this account lacks it (403)")
@@ -152,7 +178,7 @@ async def test_a_right_that_is_missing_is_said_once_and_tried_again(
 async def test_an_agent_that_ends_says_so(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
-        condition = NetworkCondition(agent, lambda: True)
+        condition = NetworkCondition(agent, one.own_node_changes, lambda: True)
         await condition.look()
         await condition.say_down()
         assert await held(one) == DOWN
@@ -172,7 +198,7 @@ async def test_an_end_that_meets_another_write_is_said_all_the_same(
             return await update(resource)
 
         monkeypatch.setattr(one.store, "update", once_in_conflict)
-        await NetworkCondition(agent, lambda: True).say_down()
+        await NetworkCondition(agent, one.own_node_changes, lambda: True).say_down()
         assert await held(one) == DOWN
 
 
@@ -180,7 +206,7 @@ async def test_a_node_that_is_another_hosts_by_now_is_left_alone_at_the_end(tmp_
     one = FakeNode(tmp_path)
     async with one.running() as agent:
         agent.progress.identity = "the Node n1 is another host's by now"
-        await NetworkCondition(agent, lambda: True).say_down()
+        await NetworkCondition(agent, one.own_node_changes, lambda: True).say_down()
         assert await held(one) is None
 
 
@@ -194,5 +220,5 @@ async def test_a_datastore_that_is_away_does_not_keep_an_agent_from_ending(
             raise Unavailable("connect to 192.0.2.254:6443: connection refused")
 
         monkeypatch.setattr(one.store, "get", away)
-        await NetworkCondition(agent, lambda: True).say_down()
+        await NetworkCondition(agent, one.own_node_changes, lambda: True).say_down()
         assert "connection refused; pods are still scheduled here" in caplog.text

@@ -9,15 +9,9 @@ import pytest
 from datastore.kinds.node import Node
 from datastore.kinds.pools import IPPool
 from datastore.store import Changed, Gone, InSync, Unreadable, WatchEvent
-from felix_py.node.own_node_changes import OwnNodeChanges
+from felix_py.node import own_node_changes
+from felix_py.node.own_node_changes import OwnNodeChanges, rest
 from felix_py.topics import Topic
-
-
-async def woken(changes: OwnNodeChanges) -> bool:
-    waiting = asyncio.create_task(changes.wait())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    return waiting.done() or not waiting.cancel()
 
 
 @pytest.mark.parametrize(
@@ -32,24 +26,39 @@ async def woken(changes: OwnNodeChanges) -> bool:
         (InSync(), False),
     ],
 )
-async def test_an_event_of_the_own_node_alone_wakes(event: WatchEvent, wakes: bool) -> None:
+def test_an_event_of_the_own_node_alone_wakes(event: WatchEvent, wakes: bool) -> None:
     changes = OwnNodeChanges("n1")
+    changed = changes.next()
     changes.fold(event)
-    assert await woken(changes) is wakes
+    assert changed.is_set() is wakes
 
 
 @pytest.mark.parametrize(
     ("topic", "wakes"),
     [(Topic.ADDRESSES, True), (Topic.NEXT_HOPS | Topic.HELD, True), (Topic.PODS | Topic.HELD, False)],
 )
-async def test_of_the_host_addresses_and_ways_wake(topic: Topic, wakes: bool) -> None:
+def test_of_the_host_addresses_and_ways_wake(topic: Topic, wakes: bool) -> None:
     changes = OwnNodeChanges("n1")
+    changed = changes.next()
     changes.host_changed(topic)
-    assert await woken(changes) is wakes
+    assert changed.is_set() is wakes
 
 
-async def test_what_was_seen_wakes_nobody() -> None:
+def test_what_was_seen_wakes_nobody_and_what_comes_next_all_who_wait() -> None:
     changes = OwnNodeChanges("n1")
     changes.host_changed(Topic.ADDRESSES)
-    changes.forget()
-    assert not await woken(changes)
+    one, other = changes.next(), changes.next()
+    assert not one.is_set()
+    changes.host_changed(Topic.ADDRESSES)
+    assert one.is_set() and other.is_set() and not changes.next().is_set()
+
+
+async def test_rest_ends_with_a_change_and_else_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = OwnNodeChanges("n1")
+    resting = asyncio.create_task(rest(changes.next()))
+    await asyncio.sleep(0)
+    assert not resting.done()
+    changes.host_changed(Topic.ADDRESSES)
+    await resting
+    monkeypatch.setattr(own_node_changes, "REST_SECONDS", 0.01)
+    await rest(changes.next())

@@ -9,8 +9,11 @@ import socket
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
 from datastore.kinds.node import Node
 from felix_py.configuration.settings import settings_from
+from felix_py.node import own_node_changes
 from felix_py.pages.status_port import StatusPort, shown_pages, why_unserved
 from felix_py.pages.web import Page, Query, WebServer, text_page
 from tests.felix_py.fake_node import FakeNode, node
@@ -55,7 +58,7 @@ async def test_it_follows_the_addresses_of_the_node(tmp_path: Path) -> None:
     async with one.running() as agent:
         one.store.put(at())
         await until(lambda: agent.snapshot.nodes["n1"].ipv4 == at().ipv4)
-        port = StatusPort(agent, served, number)
+        port = StatusPort(agent, one.own_node_changes, served, number)
         await port.look()
         assert [await answers(address, number) for address in LOOPBACK] == [True, False]
         one.store.put(at(LOOPBACK[1]))
@@ -70,6 +73,23 @@ async def test_it_follows_the_addresses_of_the_node(tmp_path: Path) -> None:
         await port.close()
 
 
+async def test_it_looks_when_the_node_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_node_changes, "REST_SECONDS", 1e9)
+    one, number = FakeNode(tmp_path), free_port()
+    async with one.running() as agent:
+        one.store.put(at())
+        await until(lambda: agent.snapshot.nodes["n1"].ipv4 == at().ipv4)
+        running = asyncio.create_task(StatusPort(agent, one.own_node_changes, served, number, look_seconds=0).run())
+        for internal in ((), (LOOPBACK[1],)):
+            one.store.put(at(*internal))
+            async with asyncio.timeout(10):
+                for address, wanted in zip(LOOPBACK, (True, bool(internal)), strict=True):
+                    while await answers(address, number) != wanted:  # noqa: ASYNC110 - a port sets no event
+                        await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_port_that_is_taken_is_a_notice_until_it_can_be_had(tmp_path: Path) -> None:
     one = FakeNode(tmp_path)
     async with one.running() as agent:
@@ -77,7 +97,7 @@ async def test_a_port_that_is_taken_is_a_notice_until_it_can_be_had(tmp_path: Pa
         await until(lambda: agent.snapshot.nodes["n1"].ipv4 == at().ipv4)
         with socket.create_server((LOOPBACK[0], 0)) as taken:
             number = int(taken.getsockname()[1])
-            port = StatusPort(agent, served, number, look_seconds=0.01)
+            port = StatusPort(agent, one.own_node_changes, served, number, look_seconds=0.01)
             running = asyncio.create_task(port.run())
             await until(lambda: agent.notices.all())
             [notice] = agent.notices.all()
@@ -96,7 +116,7 @@ async def test_an_address_that_is_on_no_device_is_said_only_where_none_is(tmp_pa
     async with one.running() as agent:
         one.store.put(at("192.0.2.77"))
         await until(lambda: agent.snapshot.nodes["n1"].internal_addresses)
-        port = StatusPort(agent, served, number)
+        port = StatusPort(agent, one.own_node_changes, served, number)
         await port.look()
         assert await answers(LOOPBACK[0], number)
         assert not agent.notices.all()
