@@ -70,17 +70,22 @@ class Fib(Struct):
         """Take a whole dump for the truth; return the prefixes where it differs from what we believed."""
         before = self.held
         self.held, self.conflicting, self.foreign, self._foreign_by_device = {}, {}, {}, {}
+        held, own, distinct = self.held, None, dict[int, RouteSpec]()
         for prefix, spec in dump:
-            if self.ownership.has(spec):
-                self.held[prefix] = spec
+            if spec is own:  # most routes of a full table share theirs with the one before
+                held[prefix] = spec
+            elif self.ownership.has(spec):
+                held[prefix] = own = distinct[id(spec)] = spec
             elif spec.metric == self.ownership.metric and prefix not in before:
                 self.conflicting[prefix] = spec
             elif spec.metric != self.ownership.metric:
                 self._forget_foreign(prefix, spec.metric)  # IPv6 has fe80::/64 of one metric on every device
                 self._put_foreign(prefix, spec)
         self._devices = {
-            hop.device for table in (self.held, self.conflicting) for s in table.values() for hop in s.hops
+            hop.device for specs in (distinct, self.conflicting) for spec in specs.values() for hop in spec.hops
         }
+        if not before:
+            return set(self.held)
         return {prefix for prefix in before.keys() | self.held.keys() if before.get(prefix) != self.held.get(prefix)}
 
     def fold(self, event: RouteChanged) -> Prefix | None:
@@ -184,6 +189,18 @@ def _without(device: int, spec: RouteSpec) -> RouteSpec | None:
     if len(hops) == len(spec.hops):
         return spec
     return spec._replace(hops=hops) if hops else None
+
+
+def unwanted(rib: Rib, prefixes: Iterable[Prefix]) -> Iterator[Prefix]:
+    """Yield those of these prefixes for which no source has a resolved route."""
+    tables = sorted(rib.in_use(), key=len, reverse=True)
+    for prefix in prefixes:
+        for table in tables:  # as in `steps`
+            best = table.get(prefix)
+            if best is not None and (best.hops or best.kind != UNICAST):
+                break
+        else:
+            yield prefix
 
 
 def steps(

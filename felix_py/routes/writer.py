@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 
 from datastore.backoff import Backoff
 from felix_py.edges import Kernel
-from felix_py.routes.fib import Fib, Plan, Round
+from felix_py.routes.fib import Fib, Plan, Round, unwanted
 from felix_py.routes.rib import Rib
 from kernel.events import Refused, RouteChanged
 from kernel.route import RouteSpec, ip_route_text
@@ -58,9 +58,14 @@ class FibWriter:
 
     def allow_removal(self, protocol: int) -> None:
         """From now on routes with this protocol number may be removed: all that should stay has been stated."""
-        if protocol not in self._removable:
-            self._removable.add(protocol)
-            self._mark(prefix for prefix, spec in self.fib.held.items() if spec.protocol == protocol or spec.mtu)
+        if protocol in self._removable:
+            return
+        self._removable.add(protocol)
+        held = self.fib.held.items()
+        if protocol == self.fib.ownership.local:
+            self._mark(prefix for prefix, spec in held if spec.protocol == protocol or spec.mtu)
+        else:  # what is wanted was looked at when it was learned: of a full table that is nearly all
+            self._mark(unwanted(self._rib, (prefix for prefix, spec in held if spec.protocol == protocol)))
 
     def withdrawn(self, prefixes: Iterable[Prefix]) -> None:
         """Take in that peers withdrew these: their learned routes go now, whatever is still waited for."""
@@ -87,7 +92,8 @@ class FibWriter:
                     found,
                 )
             self._read_before = True
-        self._mark(differing | self.fib.held.keys() | self._rib.prefixes())
+        # Until something may be removed, as at a start, only what is wanted can be due.
+        self._mark(self.fib.held.keys() | self._rib.prefixes() if self._removable else self._rib.prefixes())
 
     async def write(self) -> None:
         """Bring what is due to the kernel. Callers that come while a batch runs share the next one."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from felix_py.routes.fib import Fib, Ownership, Plan, Round, steps
+from felix_py.routes.fib import Fib, Ownership, Plan, Round, steps, unwanted
 from felix_py.routes.rib import Rib, Source
 from kernel.events import RouteChanged
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -51,6 +51,16 @@ def test_nothing_is_removed_before_its_protocol_may_be() -> None:
     fib.load([(BLOCK, LEARNED)])
     assert not steps(rib, fib, [BLOCK], removable={80})
     assert steps(rib, fib, [BLOCK], removable={81}).remove == [(BLOCK, LEARNED)]
+
+
+def test_a_prefix_is_unwanted_while_no_source_has_a_route_for_it_that_leads_anywhere() -> None:
+    rib = Rib()
+    rib.put_all(Source.LEARNED, {POD: LEARNED._replace(hops=()), BLOCK: LEARNED})
+    rib.put(Source.BLOCKS, REMOTE, HOLE)
+    other = Prefix.parse("10.99.0.0/26")
+    assert [*unwanted(rib, [REMOTE, POD, BLOCK, other])] == [POD, other]
+    rib.put(Source.PODS, POD, DEVICE)
+    assert [*unwanted(rib, [REMOTE, POD, BLOCK, other])] == [other]
 
 
 def test_a_route_is_ours_only_with_our_protocol_and_our_metric() -> None:

@@ -69,6 +69,33 @@ async def test_with_nothing_due_the_kernel_is_left_alone() -> None:
     assert len(one.kernel.batches) == 1
 
 
+async def test_nothing_is_due_after_a_reading_while_nothing_is_wanted_and_nothing_may_go() -> None:
+    one = Writing([(REMOTE, LEARNED), (POD, DEVICE)], removable=())
+    await one.writer.read_all()
+    assert not one.woken.is_set()
+
+
+async def test_of_learned_routes_that_may_go_only_those_are_due_that_nothing_wants() -> None:
+    other = Prefix.parse("10.99.0.0/26")
+    one = Writing([(REMOTE, LEARNED), (other, LEARNED), (POD, DEVICE)], removable=())
+    await one.writer.read_all()
+    one.rib.put(Source.LEARNED, REMOTE, LEARNED)
+    await one.writer.write()
+    one.writer.allow_removal(81)
+    await one.write_when_woken()
+    assert one.kernel.deeds == [f"remove {other}"]
+    assert one.kernel.held(POD) == DEVICE
+
+
+async def test_learned_routes_that_may_go_and_are_all_wanted_are_no_work() -> None:
+    one = Writing([(REMOTE, LEARNED)], removable=())
+    await one.writer.read_all()
+    one.rib.put(Source.LEARNED, REMOTE, LEARNED)
+    await one.writer.write()
+    one.writer.allow_removal(81)
+    assert not one.woken.is_set()
+
+
 async def test_one_change_among_many_routes_costs_one_route() -> None:
     one = Writing()
     one.rib.put_all(Source.LEARNED, {Prefix.parse(f"10.66.{n}.0/26"): LEARNED for n in range(200)})
