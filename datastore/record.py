@@ -248,6 +248,11 @@ class Resource(Record):
         return self
 
 
+# Each of forty kinds would have pydantic evaluate these again. It knows by now which names of the class are no fields.
+for _declared in Resource.__class_vars__:
+    Resource.__annotations__.pop(_declared, None)
+
+
 def _strings(found: object) -> dict[str, str]:
     return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 

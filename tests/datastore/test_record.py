@@ -24,6 +24,12 @@ def test_unknown_fields_are_kept_and_listed() -> None:
     assert pool.unknown_fields() == ["spec.blocksize"]
 
 
+def test_what_a_kind_says_of_itself_is_no_field_and_is_not_looked_at_again_for_each_kind() -> None:
+    assert {"KIND", "SPEC", "NAMESPACED"} <= Resource.__class_vars__
+    assert not Resource.__annotations__.keys() & Resource.__class_vars__
+    assert IPPool.model_fields.keys() == Resource.model_fields.keys()
+
+
 def test_defaults_are_returned_and_not_written() -> None:
     pool = IPPool.make("p", cidr="fd00::/64")
     assert (pool.block_size, pool.spec.node_selector, pool.spec.allowed_uses) == (122, "all()", ("Workload", "Tunnel"))
