@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import typing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +31,20 @@ def without(modules: Iterable[str]) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextmanager
+def annotations_compiled_once() -> Iterator[None]:
+    """Have typing compile each text of an annotation once, while classes are made of them.
+
+    Of 1,600 fields of named tuples, typed dictionaries and models in what the agent imports nearly all say one of a few
+    things, such as `str`. Compiling them all took a twentieth of the time of all imports.
+    """
+    vars(typing)["compile"] = lru_cache(maxsize=None)(compile)  # what a module has is used before what is built in
+    try:
+        yield
+    finally:
+        del vars(typing)["compile"]
 
 
 def openssls_hashes() -> tuple[str, ...]:

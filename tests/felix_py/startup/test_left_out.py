@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import version
+from typing import ForwardRef, NamedTuple, get_type_hints
 
 import pytest
 
@@ -20,6 +21,21 @@ def test_what_is_left_out_is_missing_meanwhile_unless_it_was_there_before(monkey
         with pytest.raises(ImportError):
             importlib.import_module("colorsys")
     assert importlib.import_module("colorsys").ONE_THIRD
+
+
+def test_annotations_mean_the_same_though_equal_ones_are_compiled_once() -> None:
+    with left_out.annotations_compiled_once():
+
+        class Pair(NamedTuple):
+            one: int | None
+            other: str
+
+        first, second = ForwardRef("int | None"), ForwardRef("int | None")
+        with pytest.raises(SyntaxError, match="must be an expression"):
+            ForwardRef("int |")
+    assert first.__forward_code__ is second.__forward_code__
+    assert ForwardRef("int | None").__forward_code__ is not first.__forward_code__
+    assert get_type_hints(Pair) == {"one": int | None, "other": str}
 
 
 def test_openssls_hashes_stay_where_python_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
