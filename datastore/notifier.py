@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import inotify_simple
 from inotify_simple import Event, INotify, flags
+
+# The C library that is in this process anyway. To find it, the first INotify would run `ldconfig -p` and wait for it.
+inotify_simple._libc = ctypes.CDLL(None, use_errno=True)
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,25 @@ async def test_a_notification_wakes_the_listeners_of_another_process(tmp_path: P
         notified.clear()
         theirs.notify()
         assert await woken(notified)
+
+
+def test_to_listen_runs_no_program(tmp_path: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from datastore.notifier import ChangeNotifier
+async def listen():
+    notifier = ChangeNotifier(Path(sys.argv[1]))
+    with notifier.listen():
+        print(notifier.works)
+run = []
+sys.addaudithook(lambda event, _: run.append(event) if event == "subprocess.Popen" else None)
+asyncio.run(listen())
+print(run)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "db.notify")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["True", "[]"]
 
 
 async def test_a_file_that_takes_the_databases_place_wakes_listeners_and_no_other_does(tmp_path: Path) -> None:
