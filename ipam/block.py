@@ -138,7 +138,10 @@ def held_by(block: IPAMBlock, handle: str) -> tuple[int, ...]:
     held = {
         index
         for index, attribute in enumerate(block.spec.attributes)
-        if written_handle(attribute.handle_id) == handle and attribute.released_at is None
+        if (holder := attribute.handle_id) is not None
+        and holder.startswith(handle)  # as in holds_for
+        and written_handle(holder) == handle
+        and attribute.released_at is None
     }
     return tuple(ordinal for ordinal, index in enumerate(block.spec.allocations) if index in held)
 
@@ -169,9 +172,7 @@ def release(block: IPAMBlock, ordinals: Sequence[int], now_ns: int = 0, cooldown
 
     A freed ordinal loses its sequence entry too: it belonged to the allocation that ends.
     """
-    if cooldown_seconds:
-        return _compacted(_cooling_down(block, ordinals, now_ns))
-    return _compacted(_freed(block, ordinals))
+    return _cooling_down(block, ordinals, now_ns) if cooldown_seconds else _freed(block, ordinals)
 
 
 def free_cooled_down(block: IPAMBlock, now_ns: int, cooldown_seconds: int) -> IPAMBlock:
@@ -184,9 +185,7 @@ def free_cooled_down(block: IPAMBlock, now_ns: int, cooldown_seconds: int) -> IP
     }
     if not cooled_down:
         return block
-    return _compacted(
-        _freed(block, [ordinal for ordinal, index in enumerate(block.spec.allocations) if index in cooled_down])
-    )
+    return _freed(block, [ordinal for ordinal, index in enumerate(block.spec.allocations) if index in cooled_down])
 
 
 def with_next_sequence(block: IPAMBlock) -> IPAMBlock:
@@ -263,14 +262,18 @@ def _is_owner(owner: AllocationAttribute, handle: str, attributes: Mapping[str, 
 
 def _freed(block: IPAMBlock, ordinals: Sequence[int]) -> IPAMBlock:
     spec = block.spec
-    freed = set(ordinals)
+    slots, freed = list(spec.allocations), frozenset(map(str, ordinals))
+    for ordinal in ordinals:
+        slots[ordinal] = None
+    allocations, owners = _compacted(slots, spec.attributes)
     return block.with_spec(
-        allocations=tuple(None if o in freed else index for o, index in enumerate(spec.allocations)),
+        allocations=allocations,
         unallocated=(*spec.unallocated, *ordinals),
+        attributes=owners,
         sequence_number_for_allocation={
             ordinal: sequence
             for ordinal, sequence in spec.sequence_number_for_allocation.items()
-            if int(ordinal) not in freed
+            if ordinal not in freed
         },
     )
 
@@ -279,21 +282,19 @@ def _cooling_down(block: IPAMBlock, ordinals: Sequence[int], now_ns: int) -> IPA
     from datastore.kinds.ipam import AllocationAttribute
 
     spec = block.spec
-    no_owner, cooling = len(spec.attributes), set(ordinals)
-    return block.with_spec(
-        allocations=tuple(no_owner if o in cooling else index for o, index in enumerate(spec.allocations)),
-        attributes=(*spec.attributes, AllocationAttribute(releasedAt=time_text(now_ns))),
-    )
+    slots, nobody = list(spec.allocations), AllocationAttribute(releasedAt=time_text(now_ns))
+    for ordinal in ordinals:
+        slots[ordinal] = len(spec.attributes)
+    allocations, owners = _compacted(slots, (*spec.attributes, nobody))
+    return block.with_spec(allocations=allocations, attributes=owners)
 
 
-def _compacted(block: IPAMBlock) -> IPAMBlock:
-    """Drop the attributes that no allocation uses any more, and number the rest anew."""
-    spec = block.spec
-    used = sorted({index for index in spec.allocations if index is not None})
-    if len(used) == len(spec.attributes):
-        return block
-    number = {old: new for new, old in enumerate(used)}
-    return block.with_spec(
-        allocations=tuple(None if index is None else number[index] for index in spec.allocations),
-        attributes=tuple(spec.attributes[index] for index in used),
-    )
+def _compacted(
+    slots: Sequence[int | None], owners: tuple[AllocationAttribute, ...]
+) -> tuple[tuple[int | None, ...], tuple[AllocationAttribute, ...]]:
+    """Return both without the owners that no slot names, and the rest numbered anew."""
+    used = sorted({index for index in slots if index is not None})
+    if len(used) == len(owners):
+        return tuple(slots), owners
+    number: dict[int | None, int | None] = {None: None} | {old: new for new, old in enumerate(used)}
+    return tuple(map(number.__getitem__, slots)), tuple(owners[index] for index in used)

@@ -17,8 +17,6 @@ from ipam.reserved import Reserved
 class _Known(Struct, frozen=True):
     block: IPAMBlock
     seen_ns: int
-    handles: frozenset[str]
-    """Those that it holds something for."""
 
 
 class KnownBlocks:
@@ -26,6 +24,8 @@ class KnownBlocks:
 
     def __init__(self) -> None:
         self._known: dict[Network, _Known] = {}
+        self._holders: dict[Network, frozenset[str]] = {}
+        """The handles that it holds something for, of each block that was asked about since it was last put here."""
         self._cooling: set[Network] = set()
         """Those whose addresses cooled down when they were last known."""
 
@@ -35,12 +35,14 @@ class KnownBlocks:
 
     def put(self, block: IPAMBlock, now_ns: int) -> None:
         cidr = block.network
-        self._known[cidr] = _Known(block, now_ns, blocks.holders(block))
+        self._known[cidr] = _Known(block, now_ns)
+        self._holders.pop(cidr, None)
         (self._cooling.add if blocks.cools_down(block) else self._cooling.discard)(cidr)
 
     def pop(self, cidr: Network) -> IPAMBlock | None:
         """Forget a block, and return it."""
         known = self._known.pop(cidr, None)
+        self._holders.pop(cidr, None)
         return known.block if known else None
 
     def seen_ns(self, cidr: Network, host: str) -> int:
@@ -61,9 +63,15 @@ class KnownBlocks:
 
     def held(self, handle: str) -> dict[Address, Network]:
         """Return what the blocks hold for a handle, each address with its block."""
-        holding = [known.block for known in self._known.values() if handle in known.handles]
+        holding = [known.block for cidr, known in self._known.items() if handle in self._holders_of(cidr)]
         return {
             blocks.address_of(block, ordinal): block.network
             for block in holding
             for ordinal in blocks.held_by(block, handle)
         }
+
+    def _holders_of(self, cidr: Network) -> frozenset[str]:
+        found = self._holders.get(cidr)
+        if found is None:
+            found = self._holders[cidr] = blocks.holders(self._known[cidr].block)
+        return found
