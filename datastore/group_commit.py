@@ -53,7 +53,7 @@ class Batcher(Generic[BatchKey, Item, Result]):
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append((item, result))
         if key not in self._serving:
-            self._serving[key] = asyncio.create_task(self._run(key), name=f"batches of {key}")
+            self._serving[key] = asyncio.create_task(self._run(key))
         try:
             return await result
         except asyncio.CancelledError:

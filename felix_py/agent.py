@@ -189,7 +189,8 @@ class Agent:
         await self.routing.writer.read_all()
 
     def _changed_host(self, topic: Topic) -> None:
-        self.edges.host_changed(topic)
+        if topic:  # most of what the kernel says of a pod's device concerns nothing
+            self.edges.host_changed(topic)
         self._due.add(topic & ~IN_BURSTS)
         if topic & IN_BURSTS:
             self._due.add_later(topic & IN_BURSTS, HOST_SECONDS)
