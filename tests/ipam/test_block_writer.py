@@ -197,10 +197,10 @@ async def _writer(store: MemoryStore) -> tuple[BlockWriter, IPAMBlock]:
 
 
 class _Watched(MemoryStore):
-    """A store without transactions that says what it writes, and writes a block only when it may."""
+    """A store, without transactions unless told, that says what it writes, and writes a block only when it may."""
 
-    def __init__(self, *resources: Resource) -> None:
-        super().__init__(*resources, atomic=False)
+    def __init__(self, *resources: Resource, atomic: bool = False) -> None:
+        super().__init__(*resources, atomic=atomic)
         self.written: list[str] = []
         self._more = asyncio.Event()
         self.may_write_blocks = asyncio.Event()
@@ -241,6 +241,33 @@ async def test_handles_go_out_while_the_block_is_written_and_their_addresses_go_
     store.may_write_blocks.set()
     await asyncio.gather(first, *others)
     assert store.written == ["Create IPAMHandle"] * 10 + ["Update IPAMBlock"] * 2
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+async def test_who_comes_while_a_block_is_written_is_in_its_next_write_whatever_is_asked(atomic: bool) -> None:
+    store = _Watched(pool("pods", "10.65.0.0/24"), node("n1"), atomic=atomic)
+    allocator = Allocator(store)
+    held = [await allocator.assign(pod(number)) for number in range(8)]
+    store.may_write_blocks.clear()
+    first = asyncio.create_task(allocator.assign(pod("first")))
+    await _what_can_go_on()
+    others = [
+        *(asyncio.create_task(allocator.assign(pod(f"other-{number}"))) for number in range(4)),
+        *(asyncio.create_task(allocator.release_handle(f"net.pod-{number}")) for number in range(4)),
+        *(asyncio.create_task(allocator.release([held[n].ipv4[0]], f"net.pod-{n}")) for n in range(4, 8)),
+    ]
+    await _what_can_go_on()
+    store.written.clear()
+    store.may_write_blocks.set()
+    await asyncio.gather(first, *others)
+    assert store.written.count("Update IPAMBlock") == 2
+    assert len(await owners(store)) == 5
+
+
+async def _what_can_go_on() -> None:
+    """Return when everybody waits for a write of the block: in memory nothing else takes more than some turns."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 async def test_callers_whom_one_write_answers_are_in_the_next_one_together() -> None:
