@@ -26,6 +26,7 @@ from felix_py.status.status_json import from_json, to_json
 from lab import wall_clock
 from lab.host import HostError, RunningLab, start
 from lab.leftovers import held_namespaces, listing
+from lab.minutes import minutes
 from lab.paths import TREE
 from lab.state_model import LabState
 from lab.verdict import faults
@@ -59,7 +60,7 @@ def main(words: Sequence[str]) -> int:
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description="Run a lab under seeded faults.")
     parser.add_argument("--seed", type=int, default=1, help="which faults, in which order and where (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how many of them (%(default)s)")
+    parser.add_argument("--minutes", type=minutes, default=1.0, help="how many of them (%(default)s)")
     parser.add_argument("--only", action="append", choices=sorted(KINDS), default=[], help="choose from these kinds")
     parser.add_argument(
         "--busy",
@@ -118,12 +119,12 @@ def _verdict(failed: Sequence[str]) -> Iterator[str]:
     yield f"written to {BUILD}/faults.json and faults.txt, the logs to {BUILD}/faults/"
 
 
-def same_again(seed: int, minutes: float, only: Sequence[str]) -> str:
+def same_again(seed: int, time: float, only: Sequence[str]) -> str:
     """Return the command that makes the same faults."""
     if not only:
-        return f"make faults SEED={seed} MINUTES={minutes:g}"
+        return f"make faults SEED={seed} MINUTES={time:g}"
     kinds = "".join(f" --only '{kind}'" for kind in only)
-    return f".venv/bin/python -m faults --seed {seed} --minutes {minutes:g}{kinds}"
+    return f".venv/bin/python -m faults --seed {seed} --minutes {time:g}{kinds}"
 
 
 if __name__ == "__main__":

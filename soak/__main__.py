@@ -28,6 +28,7 @@ from bench.patience import PATIENCE_SECONDS
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from lab.minutes import minutes
 from lab.paths import TREE
 from soak.judge import LEAST_ADDRESSES, LEAST_PODS, Run, failures, growth
 from soak.node import SoakNode
@@ -196,16 +197,16 @@ def run(seconds: float) -> Run:
 
 def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m soak", description="Let pods and addresses come and go.")
-    parser.add_argument("--minutes", type=float, default=60.0, help="for how long (%(default)s)")
-    minutes = parser.parse_args(words).minutes
-    found = run(60 * minutes)
+    parser.add_argument("--minutes", type=minutes, default=60.0, help="for how long (%(default)s)")
+    asked = parser.parse_args(words).minutes
+    found = run(60 * asked)
     grown = growth(found)
     wrong = list(failures(found, grown))
     (TREE / "build").mkdir(exist_ok=True)
     (TREE / "build" / "soak.json").write_text(json.dumps({**asdict(found), "wrong": wrong}, indent=2) + "\n")
     counts = f"{found.pods:,} ADDs and DELs, {found.addresses:,} operations of IPAM, {found.crashes} crashes"
     wanted = f"; an hour is to have {LEAST_PODS:,} and {LEAST_ADDRESSES:,} at least"
-    print(f"{minutes:g} min: {counts}{wanted if found.is_full else ''}")
+    print(f"{asked:g} min: {counts}{wanted if found.is_full else ''}")
     print("\n".join(map(str, grown)))
     print("\n".join(f"✗ {text}" for text in wrong) or "✓ nothing failed, and nothing was left behind")
     print(f"written to {TREE}/build/soak.json")

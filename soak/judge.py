@@ -14,8 +14,9 @@ FULL_SECONDS = 3600.0
 LEAST_PODS, LEAST_ADDRESSES = 100_000, 1_000_000
 """How many ADDs and DELs, and how many operations of IPAM, a run of FULL_SECONDS is to have."""
 
+LEAST_LOOKS = 5
 MIDDLE, END = (0.4, 0.6), (0.8, 1.0)
-"""Which of the looks are compared, as shares of all."""
+"""Of how many looks which are compared, as shares of all."""
 
 
 class Slack(NamedTuple):
@@ -73,7 +74,9 @@ class Run:
 
 
 def growth(run: Run) -> list[Growth]:
-    """Return what each thing did. Raises ValueError: there are not five looks."""
+    """Return what each thing did; nothing where there are too few looks to say it."""
+    if len(run.samples) < LEAST_LOOKS:
+        return []
     return [Growth(name, _least(run, name, MIDDLE), _least(run, name, END)) for name in SLACK]
 
 
@@ -87,6 +90,8 @@ def failures(run: Run, grown: Sequence[Growth]) -> Iterator[str]:
     yield from (f"grows: {each.name}" for each in grown if each.grew)
     yield from (f"left behind: {text}" for text in run.left)
     yield from run.failed
+    if len(run.samples) < LEAST_LOOKS:
+        yield f"too short to see growth: {len(run.samples)} looks, of {LEAST_LOOKS} at least"
     least_pods, least_addresses = (LEAST_PODS, LEAST_ADDRESSES) if run.is_full else (1, 1)
     took = f"in {run.seconds / 60:g} min"
     if run.pods < least_pods:

@@ -47,6 +47,13 @@ def test_a_run_in_which_nothing_happened_or_something_is_left_fails() -> None:
     assert wrong(a_run(lambda look: 50, left=("handle x",))) == ["left behind: handle x"]
 
 
+def test_a_run_of_hardly_a_look_is_no_run() -> None:
+    run = a_run(lambda look: 50)
+    few = Run(0.6, run.pods, run.addresses, run.crashes, run.samples[:4])
+    assert wrong(few) == ["too short to see growth: 4 looks, of 5 at least"]
+    assert wrong(Run(0.6, run.pods, run.addresses, run.crashes, run.samples[:5])) == []
+
+
 def test_an_hour_is_to_have_seen_as_much_as_is_promised_of_it() -> None:
     assert wrong(a_run(lambda look: 50, pods=999_999, seconds=3600)) == [
         "too few addresses: 999,999 operations of IPAM in 60 min, of 1,000,000 at least"
