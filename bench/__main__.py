@@ -6,19 +6,32 @@ for a trial, in fewer rounds.
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 from bench import compare
+from lab.interruption import INTERRUPTED, ends_in_order
 
 WITH_GOALS = ("fib", "cni", "kube", "mesh", "repair", "restart", "memory", "cli", "growth")
 OTHERS = ("flood", "watch")
 
 
 def main(wanted: list[str]) -> int:
-    if wanted[:1] == ["compare"]:
-        compare.main(wanted[1:])
-        return 0
+    try:
+        with ends_in_order():
+            return _run(wanted)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(wanted: list[str]) -> int:
+    match wanted:
+        case ["compare", *more]:
+            compare.main(more)
+            return 0
+        case ["alone", name]:
+            return importlib.import_module(f"bench.{name}").main([]) or 0
     names = [*WITH_GOALS, *OTHERS]
     chosen = list(WITH_GOALS) if wanted == ["all"] else wanted
     if not chosen or not set(chosen) <= set(names):
@@ -31,9 +44,19 @@ def main(wanted: list[str]) -> int:
 
 
 def _ran(name: str) -> bool:
-    """Run one in a process of its own, as some move to a network namespace for good; return whether it succeeded."""
+    """Run one in a process of its own, as some move to a network namespace for good; return whether it succeeded.
+
+    Interrupted, it is waited for until it has ended what it has started.
+    """
     print(f"bench {name}", flush=True)
-    return subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode == 0
+    with subprocess.Popen([sys.executable, "-m", "bench", "alone", name]) as process:
+        try:
+            return process.wait() == 0
+        except KeyboardInterrupt:
+            print(f"bench: {name} is interrupted; nothing of it is written", file=sys.stderr, flush=True)
+            process.terminate()  # a Ctrl-C has reached it too, what was sent to this process alone has not
+            process.wait()
+            raise
 
 
 if __name__ == "__main__":

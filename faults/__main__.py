@@ -25,6 +25,7 @@ from faults.timeline import HEAD, timeline
 from felix_py.status.status_json import from_json, to_json
 from lab import wall_clock
 from lab.host import HostError, RunningLab, start
+from lab.interruption import INTERRUPTED, ends_in_order
 from lab.leftovers import held_namespaces, listing
 from lab.minutes import minutes
 from lab.paths import TREE
@@ -41,6 +42,16 @@ class RunFailed(Exception):
 
 def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
+    try:
+        with ends_in_order():
+            return _run(arguments)
+    except KeyboardInterrupt:
+        again = same_again(arguments.seed, arguments.minutes, arguments.only)
+        print(f"\ninterrupted; nothing is written\n{again}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         running, state = start(SPEC, lambda what, done, wanted: None, stays=False, preload=wall_clock.build())
         with held_namespaces(running.init_pid) as own:
@@ -106,7 +117,7 @@ def _report(run: Run, busy: bool, only: Sequence[str], left: Sequence[str]) -> i
     BUILD.mkdir(exist_ok=True)
     (BUILD / "faults.json").write_text(json.dumps(numbers(run), indent=2) + "\n")
     failed = list(failures(run, busy=busy))
-    verdict = [*_verdict(failed), f"the same faults again: {same_again(run.seed, run.minutes, only)}"]
+    verdict = [*_verdict(failed), same_again(run.seed, run.minutes, only)]
     (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *verdict]) + "\n")
     print("\n" + "\n".join(verdict))
     return 1 if failed else 0
@@ -120,11 +131,10 @@ def _verdict(failed: Sequence[str]) -> Iterator[str]:
 
 
 def same_again(seed: int, time: float, only: Sequence[str]) -> str:
-    """Return the command that makes the same faults."""
-    if not only:
-        return f"make faults SEED={seed} MINUTES={time:g}"
+    """Return a line with the command that makes the same faults. time: in minutes."""
     kinds = "".join(f" --only '{kind}'" for kind in only)
-    return f".venv/bin/python -m faults --seed {seed} --minutes {time:g}{kinds}"
+    command = f".venv/bin/python -m faults --seed {seed} --minutes {time:g}{kinds}"
+    return f"the same faults again: {command if only else f'make faults SEED={seed} MINUTES={time:g}'}"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from faults.schedule import NODES, QUIET_SECONDS, Fault, schedule
 from faults.timeline import details, line
 from felix_py.status.status_json import from_json, to_json
 from lab.host import HostError
+from lab.interruption import INTERRUPTED
 from lab.namespaces import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, enter
 from lab.progress import emit
 from lab.state_model import PodState
@@ -129,9 +130,12 @@ def main(words: Sequence[str]) -> int:
     enter(int(words[0]), NEWUSER | NEWNS | NEWNET | NEWUTS | NEWIPC | NEWPID)
     # Only a child is a member of the PID namespace, and nobody else may start threads now.
     child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
-    emit({"run": to_json(asyncio.run(run(order)))})
+    try:
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+        emit({"run": to_json(asyncio.run(run(order)))})
+    except KeyboardInterrupt:  # the command outside has heard of it too, and says so
+        return INTERRUPTED
     return 0
 
 

@@ -72,12 +72,12 @@ def become_sandbox(binds: Iterable[Path], *, dies_with_parent: bool) -> None:
     uid, gid = os.getuid(), os.getgid()
     _leave_the_host(uid, gid)
     if dies_with_parent:
-        _die_with_parent()
+        die_with_parent()
     first = os.fork()
     if first:
         _close_standard_streams()
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
-    _die_with_parent()
+    die_with_parent()
     build_root(binds)
     supervisor = os.fork()
     if supervisor:
@@ -249,7 +249,7 @@ def network_of(pid: int) -> Iterator[None]:
         os.close(there)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies, however that comes."""
     parent = os.getppid()
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")

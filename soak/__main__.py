@@ -28,6 +28,7 @@ from bench.patience import PATIENCE_SECONDS
 from datastore.kinds.ipam import IPAMBlock, IPAMHandle
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
+from lab.interruption import INTERRUPTED, ends_in_order
 from lab.minutes import minutes
 from lab.paths import TREE
 from soak.judge import LEAST_ADDRESSES, LEAST_PODS, Run, failures, growth
@@ -134,7 +135,9 @@ class Soak:
 
     def _process(self, module: str, *arguments: str, stdout: int) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(command, cwd=TREE, stdin=subprocess.PIPE, stdout=stdout, text=True)
+        process = subprocess.Popen(
+            command, cwd=TREE, stdin=subprocess.PIPE, stdout=stdout, text=True, start_new_session=True
+        )
         self._stack.callback(_kill, process)
         return process
 
@@ -199,14 +202,24 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m soak", description="Let pods and addresses come and go.")
     parser.add_argument("--minutes", type=minutes, default=60.0, help="for how long (%(default)s)")
     asked = parser.parse_args(words).minutes
-    found = run(60 * asked)
+    try:
+        with ends_in_order():
+            found = run(60 * asked)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing is written", file=sys.stderr)
+        return INTERRUPTED
+    return report(found)
+
+
+def report(found: Run) -> int:
+    """Write what was found, print it, and return the exit status."""
     grown = growth(found)
     wrong = list(failures(found, grown))
     (TREE / "build").mkdir(exist_ok=True)
     (TREE / "build" / "soak.json").write_text(json.dumps({**asdict(found), "wrong": wrong}, indent=2) + "\n")
     counts = f"{found.pods:,} ADDs and DELs, {found.addresses:,} operations of IPAM, {found.crashes} crashes"
     wanted = f"; an hour is to have {LEAST_PODS:,} and {LEAST_ADDRESSES:,} at least"
-    print(f"{asked:g} min: {counts}{wanted if found.is_full else ''}")
+    print(f"{found.seconds / 60:g} min: {counts}{wanted if found.is_full else ''}")
     print("\n".join(map(str, grown)))
     print("\n".join(f"✗ {text}" for text in wrong) or "✓ nothing failed, and nothing was left behind")
     print(f"written to {TREE}/build/soak.json")

@@ -1,12 +1,14 @@
 """`python -m soak.addresses DATASTORE NODE`: many callers assign an address and release it, on a node without an agent.
 
 It may be killed at any instruction: the handles are the same in each of its lives, so the next one releases what the
-last one held. Standard output gets a line for each hundred operations. When standard input ends all is released.
+last one held. Standard output gets a line for each hundred operations. When standard input ends all is released; when
+what has started it is gone, there is nothing to release any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import sys
 from itertools import count
 
@@ -14,6 +16,7 @@ import datastore
 from datastore.errors import DatastoreError
 from ipam.allocator import AddressesWanted, Allocator
 from ipam.errors import IpamError
+from lab.namespaces import die_with_parent
 
 CALLERS = 8
 EACH = 100
@@ -67,4 +70,6 @@ async def main(url: str, node: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    die_with_parent()
+    if not select.select([sys.stdin], [], [], 0)[0]:  # else it was gone before
+        asyncio.run(main(*sys.argv[1:]))

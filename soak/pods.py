@@ -2,7 +2,7 @@
 
 What the plugin says to try again later is tried again, as a kubelet does, and an ADD that failed is followed by a DEL.
 When standard input ends all pods are deleted, and a line of JSON says how many calls succeeded. Any other answer ends
-it at once, and is told there.
+it at once, and is told there; so does the end of what has started it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.cni import Plugin, PodNetns, call, files, shim
 from kernel.netns import new_network_namespace
+from lab.namespaces import die_with_parent
 from lab.runtime import TRY_AGAIN
 
 MOST_PODS = 8
@@ -85,4 +86,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(Path(sys.argv[1]))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
+import pytest
+
 from faults.__main__ import same_again
 from faults.kinds import KINDS
+from lab.leftovers import held_namespaces, listing, namespaces_of
 from lab.paths import TREE
+from tests.processes import interrupt, tool
 
 
 def test_a_minute_of_faults_costs_no_probe_that_it_may_not_and_leaves_nothing() -> None:
@@ -28,8 +33,32 @@ def test_a_minute_of_faults_costs_no_probe_that_it_may_not_and_leaves_nothing() 
     assert (TREE / "build" / "faults.txt").read_text().startswith("seed 1, 1 min: ")
 
 
+@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "SIGTERM to the command alone"])
+def test_a_run_that_is_interrupted_leaves_no_lab_and_says_how_to_repeat_it(to_all: bool) -> None:
+    with tool("faults", "--seed", "1", "--minutes", "1", "--only", "stop agent") as command:
+        assert command.stdout is not None
+        assert any("kill -STOP agent" in line for line in command.stdout)
+        with held_namespaces(init_of(command.pid)) as own:
+            said = interrupt(command, all_of_it=to_all)
+            left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
+    assert (command.returncode, left) == (130, [])
+    again = "the same faults again: .venv/bin/python -m faults --seed 1 --minutes 1 --only 'stop agent'"
+    assert said == f"\ninterrupted; nothing is written\n{again}\n"
+
+
+def init_of(command: int) -> int:
+    """Return the first process of the lab that a command has started: the first below it in other namespaces."""
+    mine, found = namespaces_of(os.getpid()), [command]
+    children: dict[int, list[int]] = {}
+    for process in listing().processes.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    for pid in found:
+        found += children.get(pid, [])
+    return next(pid for pid in found if namespaces_of(pid).isdisjoint(mine))
+
+
 def test_the_command_that_makes_the_same_faults_chooses_from_the_same_kinds() -> None:
-    assert same_again(2, 5, []) == "make faults SEED=2 MINUTES=5"
+    assert same_again(2, 5, []) == "the same faults again: make faults SEED=2 MINUTES=5"
     assert same_again(2, 0.5, ["kill agent", "mtu"]) == (
-        ".venv/bin/python -m faults --seed 2 --minutes 0.5 --only 'kill agent' --only 'mtu'"
+        "the same faults again: .venv/bin/python -m faults --seed 2 --minutes 0.5 --only 'kill agent' --only 'mtu'"
     )
