@@ -35,8 +35,8 @@ class OwnedLink(Struct, frozen=True):
     """The index of the container's end, in its namespace; 0: not known."""
     pod_uid: str = ""
     """Of the pod that its endpoint is, where endpoints are pods."""
-    namespace: tuple[int, int] | None = None
-    """The identity of the container's namespace (kernel.netns), where this process made the device."""
+    namespace: int = 0
+    """The cookie of the container's namespace, where this process made the device; 0: not known."""
 
 
 class PodDevices(Protocol):

@@ -22,7 +22,7 @@ from cni.pod_network import ANYWHERE, HOST_MAC, OPTIONAL_SYSCTLS, FoundNetwork, 
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
-from kernel.netns import CLONE_NEWNET, identity, inside, is_current, kind_of
+from kernel.netns import CLONE_NEWNET, inside, is_current, kind_of
 from kernel.sysctl import PROC_SYS, read_sysctls, write_sysctls
 
 log = logging.getLogger("cni.veth")
@@ -85,11 +85,11 @@ class Veth:
             with inside(netns):
                 write_sysctls(network.pod_sysctls, root=self._sysctls)
                 with closing(Devices()) as pod:
-                    end = _configure(pod, network, _other_end(host, device, mac))
+                    end, namespace = _configure(pod, network, _other_end(host, device, mac)), pod.namespace
         except BaseException:
             self._put_aside(host)
             raise
-        owned = OwnedLink(host.index, host.name, network.attachment, host.peer, pod_uid, identity(netns))
+        owned = OwnedLink(host.index, host.name, network.attachment, host.peer, pod_uid, namespace)
         self._made[host.name] = owned
         if log.isEnabledFor(logging.INFO):
             log.info("%s", "; ".join(ip_commands(network, label)))
@@ -136,7 +136,7 @@ class Veth:
     def free_name(self, owned: OwnedLink, netns: int) -> None:
         device, name = owned.attachment.device, _retired_name(owned.index, owned.attachment.container_id)
         with inside(netns), closing(Devices()) as pod:
-            if not (owned.peer and owned.namespace == identity(netns)):
+            if not (owned.peer and owned.namespace and owned.namespace == pod.namespace):
                 end = pod.link(device)
                 if end is None or (end.index, end.peer) != (owned.peer, owned.index):
                     return

@@ -12,6 +12,8 @@ Nothing here awaits: a namespace belongs to the thread, and no other task may ru
 from __future__ import annotations
 
 import errno
+import socket
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -35,6 +37,8 @@ from kernel.route import (
 )
 from kernel.rule import PolicyRule
 from net.prefix import Prefix, unpack
+
+_NETNS_COOKIE = 71  # SO_NETNS_COOKIE of asm-generic/socket.h
 
 
 def read_links(netlink: NetlinkSocket) -> dict[int, Link]:
@@ -66,6 +70,16 @@ class Devices:
 
     def close(self) -> None:
         self._netlink.close()
+
+    @property
+    def namespace(self) -> int:
+        """The cookie of their network namespace, which no other has before the next boot, where an inode's number is
+        given again; 0: a kernel before 5.14 has none.
+        """
+        try:
+            return int.from_bytes(self._netlink.socket.getsockopt(socket.SOL_SOCKET, _NETNS_COOKIE, 8), sys.byteorder)
+        except OSError:
+            return 0
 
     # Reading
 

@@ -85,15 +85,10 @@ def kind_of(descriptor: int) -> int | None:
         return None
 
 
-def identity(netns: int | str) -> tuple[int, int]:
-    """Return what tells the namespace of a descriptor or path from any other, as long as something is in it."""
-    found = os.stat(netns)
-    return found.st_dev, found.st_ino
-
-
 def is_current(netns: int) -> bool:
     """Whether this thread is in the network namespace of the descriptor."""
-    return identity(netns) == identity(_THIS_THREADS)
+    there, here = os.fstat(netns), os.stat(_THIS_THREADS)
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
 def _open_current() -> int:

@@ -147,7 +147,7 @@ async def test_a_name_is_freed_only_in_the_containers_own_namespace(remembered: 
         await veth.make(network(), pod.netns)
         await veth.make(other_end, other.netns)
         owned = (veth if remembered else later).owned_by(network().attachment, NAME)
-        assert owned and (owned.namespace is not None) == remembered
+        assert owned and bool(owned.namespace) == remembered
         ends = pod.device(), other.device()
         assert ends[0] and ends[1] and ends[0].index == ends[1].index == owned.peer
         veth.free_name(owned, other.netns)

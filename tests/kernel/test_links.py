@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import time
 from contextlib import closing
 from typing import Any
 
@@ -17,12 +19,12 @@ from kernel.events import KernelEvent, LinkChanged, RouteChanged
 from kernel.link_codec import Link
 from kernel.links import Devices
 from kernel.netlink import KernelError
-from kernel.netns import inside
+from kernel.netns import inside, new_network_namespace
 from kernel.route import LINK_SCOPE, NextHop, RouteSpec
 from kernel.rtnetlink import Rtnetlink
 from kernel.sysctl import read_sysctls, write_sysctls
 from net.prefix import Prefix, pack
-from tests.kernel.netns import Namespace, namespace
+from tests.kernel.netns import PATIENCE_SECONDS, Namespace, namespace
 
 NAME = "cali0123456789a"
 MAC, OTHER_MAC = b"\x02\0\0\0\0\x01", b"\x02\0\0\0\0\x02"
@@ -51,6 +53,23 @@ def test_both_ends_of_a_veth_are_known_without_reading_them(devices: Devices, po
     assert end is not None
     assert (made.peer, made.index, made.mtu) == (end.index, end.peer, end.mtu)
     assert (end.mac, end.name) == (OTHER_MAC, "eth7")
+
+
+def test_a_namespace_that_takes_anothers_number_is_another() -> None:
+    cookies = dict[int, int]()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:  # until the kernel has taken one away, and gives its number to the next
+        made = new_network_namespace()
+        number = os.fstat(made).st_ino
+        with inside(made), closing(Devices()) as one, closing(Devices()) as same:
+            cookie = one.namespace
+            assert cookie == same.namespace != 0
+        os.close(made)
+        if number in cookies:
+            assert cookies[number] != cookie
+            return
+        cookies[number] = cookie
+        assert time.monotonic() < deadline, "no number comes again"
 
 
 def test_a_label_comes_with_the_sysctls_that_netlink_sets_and_the_others_are_left(

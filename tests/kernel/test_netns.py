@@ -10,7 +10,7 @@ import pytest
 
 from kernel.links import Devices
 from kernel.netlink import KernelError
-from kernel.netns import CLONE_NEWNET, identity, inside, is_current, kind_of, new_network_namespace
+from kernel.netns import CLONE_NEWNET, inside, is_current, kind_of, new_network_namespace
 from tests.kernel.netns import Namespace
 
 HERE = "/proc/thread-self/ns/net"
@@ -50,12 +50,6 @@ def test_a_descriptor_that_is_no_namespace_is_refused_before_anything_changed() 
     ):
         pytest.fail("went inside")
     assert os.readlink(HERE) == home
-
-
-def test_a_namespace_is_told_from_others_by_whatever_leads_to_it(node: Namespace, made: int) -> None:
-    with inside(made), open("/proc/thread-self/ns/net") as same:
-        assert identity(same.fileno()) == identity(made) == identity("/proc/thread-self/ns/net")
-    assert identity(made) != identity(node.descriptor)
 
 
 def test_a_descriptor_tells_its_kind_of_namespace(made: int) -> None:
