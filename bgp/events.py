@@ -88,6 +88,13 @@ class UpdateReceived(Struct, frozen=True):
     disagreement: str | None = None
 
 
+class UpdatesReceived(Struct, frozen=True):
+    """UPDATEs of one peer that came together, in their order."""
+
+    peer: str
+    updates: tuple[UpdateReceived, ...]
+
+
 class EndOfRib(Struct, frozen=True):
     peer: str
     family: Family
@@ -120,5 +127,7 @@ class SpeakerStopped(Struct, frozen=True):
     final: bool = False
 
 
-PeerEvent: TypeAlias = PeerConnected | PeerUp | PeerDown | PeerOpen | UpdateReceived | EndOfRib | RouteRefresh
+PeerEvent: TypeAlias = (
+    PeerConnected | PeerUp | PeerDown | PeerOpen | UpdateReceived | UpdatesReceived | EndOfRib | RouteRefresh
+)
 SpeakerEvent: TypeAlias = PeerEvent | SpeakerStarted | SpeakerStopped

@@ -45,6 +45,7 @@ from bgp.events import (
     PeerUp,
     RouteRefresh,
     UpdateReceived,
+    UpdatesReceived,
 )
 from bgp.import_policy import ImportFilter, RejectReason
 from bgp.limits import LIFTED_BY_WITHDRAWALS, WARN_AT, WARN_UNTIL, Share, Usage
@@ -219,6 +220,9 @@ class RibIn:
                 self._up(peer, now)
             case PeerDown():
                 self._down(peer, event.reason, now)
+            case UpdatesReceived():
+                for update in event.updates:
+                    self._update(peer, update)
             case UpdateReceived():
                 self._update(peer, event)
             case EndOfRib():

@@ -34,7 +34,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from bgp.agent_server import AgentServer
-from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped, UpdateReceived
+from bgp.events import PeerDown, PeerUp, SpeakerEvent, SpeakerStarted, SpeakerStopped, UpdateReceived, UpdatesReceived
 from bgp.exabgp_config import renderable
 from bgp.exabgp_process import ConfigurationRefused, ExaBGPError
 from bgp.export_policy import ExportPolicy
@@ -52,7 +52,7 @@ from net.prefix import Prefix, unpack
 log = logging.getLogger("bgp")
 
 # A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
-EVENTS_PER_TURN = 200
+EVENTS_PER_TURN = 50
 TICK_SECONDS = 2.0  # what it looks for lasts minutes, and with many peers each look costs
 ALL_SENT_SECONDS = 10.0
 LEAVE_SECONDS = 1.0  # between the last withdrawal given to ExaBGP and its end
@@ -157,7 +157,7 @@ class Sidecar:
         if isinstance(event, UpdateReceived) and event.disagreement is not None:
             self._log(event.peer, logging.ERROR, event.disagreement, now)
         self._pass_on_changes()
-        if not isinstance(event, UpdateReceived):
+        if not isinstance(event, UpdateReceived | UpdatesReceived):
             self.sender.wake()
             self._check_convergence(now)
 

@@ -13,20 +13,22 @@ from itertools import chain, repeat, zip_longest
 from msgspec.structs import asdict, replace
 
 from bgp import exabgp_json
-from bgp.events import AnnouncedPath, SpeakerEvent, UpdateReceived, WithdrawnPath
+from bgp.events import AnnouncedPath, SpeakerEvent, UpdateReceived, UpdatesReceived, WithdrawnPath
+from bgp.exabgp_launcher.usual_updates import USUAL_ATTRIBUTES
 from bgp.speaker import AsPathSegment, Attributes, Origin
 from net.prefix import Prefix
 
 UPDATE = b"update "
-"""How the line of a plain UPDATE begins: `update PEER PATH_IDS HEX`.
+"""How the line of plain UPDATEs begins that came together: `update PEER PATH_IDS HEX`.
 
 PATH_IDS: the families whose prefixes have path identifiers (RFC 7911), with a comma between two, or `-`. HEX: the
-message's body in hexadecimal digits.
+messages, one behind the other, in hexadecimal digits.
 """
 
 COMPARE = b"compare "
 """How the line of one begins that ExaBGP has decoded as well: `compare PEER PATH_IDS HEX JSON`."""
 
+_HEADER_BYTES = 19
 _LONGEST_MESSAGE = 2 * 4096  # hexadecimal digits in a log line: all of a message that is not extended (RFC 8654)
 _LONGEST_ANSWER = 1000  # characters
 _ORIGINS: tuple[Origin, ...] = ("igp", "egp", "incomplete")
@@ -46,8 +48,21 @@ def event(line: bytes) -> SpeakerEvent | None:
         return compared(line)
     if not line.startswith(UPDATE):
         return exabgp_json.event(line)
-    _, peer, path_ids, body = line.decode("ascii").split(" ")
-    return received(peer, bytes.fromhex(body), path_ids.split(","))
+    _, peer, path_ids, messages = line.decode("ascii").split(" ")
+    families = path_ids.split(",")
+    return UpdatesReceived(peer, tuple([received(peer, body, families) for body in _bodies(bytes.fromhex(messages))]))
+
+
+def _bodies(messages: bytes) -> Iterator[bytes]:
+    """Yield what of each message stands behind its header. Raises ValueError, IndexError: one is cut."""
+    begin = 0
+    while begin < len(messages):
+        body = begin + _HEADER_BYTES
+        end = begin + (messages[begin + 16] << 8 | messages[begin + 17])
+        if not body <= end <= len(messages):
+            raise ValueError(f"a message of {end - begin} bytes, of {len(messages) - begin}")
+        yield messages[body:end]
+        begin = end
 
 
 def compared(line: bytes) -> UpdateReceived:
@@ -56,9 +71,9 @@ def compared(line: bytes) -> UpdateReceived:
     Where ExaBGP makes no UPDATE of it, what `received` says counts, as where ExaBGP is not asked. Raises ValueError:
     neither makes one of it.
     """
-    _, peer, path_ids, body, written = line.decode().split(" ", 4)
+    _, peer, path_ids, message, written = line.decode().split(" ", 4)
     exabgps = _answer(lambda: exabgp_json.event(written.encode()))
-    ours = _answer(lambda: received(peer, bytes.fromhex(body), path_ids.split(",")))
+    ours = _answer(lambda: received(peer, bytes.fromhex(message)[_HEADER_BYTES:], path_ids.split(",")))
     match exabgps, ours:
         case UpdateReceived(), UpdateReceived() if exabgps == ours:
             return ours
@@ -71,7 +86,7 @@ def compared(line: bytes) -> UpdateReceived:
     one, other = (_cut(text, _LONGEST_ANSWER) for text in _difference(exabgps, ours))
     disagreement = (
         f"decode an UPDATE of {peer}: ExaBGP makes {one} of it, the sidecar {other}; what {counts} says counts; "
-        f"path identifiers of {path_ids}, the message: {_cut(body, _LONGEST_MESSAGE)}"
+        f"path identifiers of {path_ids}, the message: {_cut(message, _LONGEST_MESSAGE)}"
     )
     return replace(right, disagreement=disagreement)
 
@@ -122,22 +137,20 @@ def received(peer: str, body: bytes, path_ids: Collection[str] = ()) -> UpdateRe
     end = begin + int.from_bytes(body[withdrawn_end:begin])
     written, reached, unreached = _without_ipv6(body[begin:end])
     with_ids = "ipv4" in path_ids
-    announced: list[AnnouncedPath] = []
-    withdrawn: list[WithdrawnPath] = []
+    announced: tuple[AnnouncedPath, ...] = ()
+    withdrawn: tuple[WithdrawnPath, ...] = ()
     if end < len(body):
-        attributes = _attributes(written)
-        announced = [AnnouncedPath(prefix, number, attributes) for prefix, number in _paths(body[end:], 4, with_ids)]
+        announced = _announced(body[end:], 4, with_ids, _attributes(written))
     if withdrawn_end > 2:
-        withdrawn = [WithdrawnPath(*path) for path in _paths(body[2:withdrawn_end], 4, with_ids)]
+        withdrawn = _withdrawn(body[2:withdrawn_end], 4, with_ids)
     with_ids = "ipv6" in path_ids
     if reached:
         begin = _NEXT_HOP_AT + reached[3] + 1
         attributes = _attributes(written, _next_hop(reached[_NEXT_HOP_AT : begin - 1]))
-        paths = _paths(reached[begin:], 16, with_ids)
-        announced += [AnnouncedPath(prefix, number, attributes) for prefix, number in paths]
+        announced += _announced(reached[begin:], 16, with_ids, attributes)
     if unreached:
-        withdrawn += [WithdrawnPath(*path) for path in _paths(unreached[3:], 16, with_ids)]
-    return UpdateReceived(peer, tuple(announced), tuple(withdrawn))
+        withdrawn += _withdrawn(unreached[3:], 16, with_ids)
+    return UpdateReceived(peer, announced, withdrawn)
 
 
 def _without_ipv6(attributes: bytes) -> tuple[bytes, bytes, bytes]:
@@ -163,12 +176,21 @@ def _next_hop(addresses: bytes) -> bytes:
     return addresses[16:] if len(addresses) > 16 and addresses[:16] == _UNSPECIFIED else addresses[:16]
 
 
-def _paths(data: bytes, size: int, with_ids: bool) -> Iterator[tuple[Prefix, int]]:
-    """Yield networks and their path identifiers, 0 where there are none. size: how many bytes an address has."""
+def _announced(data: bytes, size: int, with_ids: bool, attributes: Attributes) -> tuple[AnnouncedPath, ...]:
+    """Return networks with their attributes. size: how many bytes an address has."""
+    return tuple(map(AnnouncedPath, *_paths(data, size, with_ids), repeat(attributes)))
+
+
+def _withdrawn(data: bytes, size: int, with_ids: bool) -> tuple[WithdrawnPath, ...]:
+    return tuple(map(WithdrawnPath, *_paths(data, size, with_ids)))
+
+
+def _paths(data: bytes, size: int, with_ids: bool) -> tuple[list[Prefix], Iterable[int]]:
+    """Return networks and their path identifiers, 0 where there are none. size: how many bytes an address has."""
     path_ids: Iterable[int] = repeat(0)
     if with_ids:
         data, path_ids = _without_path_ids(data)
-    return zip(_prefixes(data, size), path_ids, strict=False)
+    return _prefixes(data, size), path_ids
 
 
 def _without_path_ids(data: bytes) -> tuple[bytes, list[int]]:
@@ -184,7 +206,8 @@ def _without_path_ids(data: bytes) -> tuple[bytes, list[int]]:
 
 def _prefixes(data: bytes, size: int) -> list[Prefix]:
     """Return networks; what is set behind a length does not count."""
-    found, position = list[Prefix](), 0
+    found: list[Prefix] = []
+    position = 0
     while position < len(data):
         length = data[position]
         begin = position + 1
@@ -200,6 +223,8 @@ def _prefixes(data: bytes, size: int) -> list[Prefix]:
 @lru_cache(maxsize=4096)
 def _attributes(data: bytes, next_hop: bytes = b"") -> Attributes:
     """Return path attributes; routes of the same bytes share the object. next_hop: that of MP_REACH_NLRI."""
+    if not next_hop and (usual := USUAL_ATTRIBUTES.fullmatch(data)):
+        return _usual_attributes(*usual.groups())
     values = {code: value for code, value, _ in _values(data)}
     med, preference = values.get(4), values.get(5)
     return Attributes(
@@ -208,11 +233,29 @@ def _attributes(data: bytes, next_hop: bytes = b"") -> Attributes:
         origin=_ORIGINS[values[1][0]],
         as_path=tuple(_segments(values[2])),
         med=int.from_bytes(med) if med is not None else None,
-        communities=tuple((pair >> 16, pair & 0xFFFF) for pair in sorted(_numbers(values.get(8, b"")))),
+        communities=_communities(values.get(8, b"")),
         large_communities=_threes(_numbers(values.get(32, b""))),
         originator_id=values.get(9),
         cluster_list=tuple(number.to_bytes(4) for number in _numbers(values.get(10, b""))),
     )
+
+
+def _usual_attributes(
+    origin: bytes, path: bytes, next_hop: bytes, med: bytes | None, preference: bytes | None, communities: bytes | None
+) -> Attributes:
+    """Return the attributes that these values are; path and communities have their length in front, one byte."""
+    return Attributes(
+        next_hop,
+        int.from_bytes(preference) if preference is not None else None,
+        _ORIGINS[origin[0]],
+        (AsPathSegment("sequence", _numbers(path[3:])),) if len(path) > 1 else (),
+        int.from_bytes(med) if med is not None else None,
+        _communities(communities[1:]) if communities is not None else (),
+    )
+
+
+def _communities(data: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple((pair >> 16, pair & 0xFFFF) for pair in sorted(_numbers(data)))
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes, int]]:

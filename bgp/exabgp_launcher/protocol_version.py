@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bgp.exabgp_launcher.arguments import number
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the launcher's arguments and input, of exabgp.conf, of ExaBGP's settings, of the
 commands, and of the lines that come back; so with another ExaBGP."""
 

@@ -22,30 +22,58 @@ def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any
     As released each message costs two looks at the socket and two reads. What is waited for, and what ends the
     connection, is as released.
     """
+    receive = receiver()
+
+    def read(connection: Any, number: int) -> Iterator[bytes]:
+        unread = unread_of(connection)
+        while len(unread) < number:
+            more = receive(connection)
+            if more is None:
+                yield b""
+            elif more:
+                unread += more
+            else:
+                yield from released(connection, number)  # which finds that the connection has ended, and raises
+                return
+        yield take(connection, number)
+
+    return read
+
+
+def receiver() -> Callable[[Any], bytes | None]:
+    """Return what reads all there is at a connection's socket: nothing where that has ended, None where nothing waits.
+
+    It raises LostConnection: the connection has broken.
+    """
     from exabgp.reactor.network.error import LostConnection, error
     from exabgp.util.errstr import errstr
 
-    def read(connection: Any, number: int) -> Iterator[bytes]:
-        unread = connection.__dict__.setdefault("felix_unread", bytearray())
-        while len(unread) < number:
-            try:
-                more = connection.io.recv(READ_BYTES) if connection.io else b""
-            except OSError as reason:
-                if reason.errno in error.block:
-                    yield b""
-                    continue
-                connection.close()
-                raise LostConnection(f"issue reading on the socket: {errstr(reason)}") from None
-            if not more:
-                yield from released(connection, number)  # which finds that the connection has ended, and raises
-                return
-            unread += more
-        message = bytes(unread[:number])
-        del unread[:number]
-        connection.felix_taken = getattr(connection, "felix_taken", 0) + number
-        yield message
+    def receive(connection: Any) -> bytes | None:
+        try:
+            received: bytes = connection.io.recv(READ_BYTES) if connection.io else b""
+        except OSError as reason:
+            if reason.errno in error.block:
+                return None
+            connection.close()
+            raise LostConnection(f"issue reading on the socket: {errstr(reason)}") from None
+        return received
 
-    return read
+    return receive
+
+
+def unread_of(connection: Any) -> bytearray:
+    """Return what was read from a connection's socket, and not taken yet."""
+    unread: bytearray = connection.__dict__.setdefault("felix_unread", bytearray())
+    return unread
+
+
+def take(connection: Any, number: int) -> bytes:
+    """Take so many of the bytes that were read."""
+    unread = unread_of(connection)
+    taken = bytes(unread[:number])
+    del unread[:number]
+    connection.felix_taken = getattr(connection, "felix_taken", 0) + number
+    return taken
 
 
 def bytes_taken(peer: Any) -> int:

@@ -6,9 +6,9 @@ from bgp.exabgp_launcher import (
     attribute_errors,
     commands,
     connecting,
+    handing_on,
     host_name,
     monotonic_clock,
-    plain_updates,
     reading,
     reloads,
     sidecar_pipes,
@@ -41,7 +41,7 @@ def patch(commands_descriptor: int, events_descriptor: int, *, compare: bool = F
         *sidecar_pipes.replacements(commands_descriptor, events_descriptor),
         *host_name.replacements(),
         *monotonic_clock.replacements(),
-        *plain_updates.replacements(compare=compare),
+        *handing_on.replacements(compare=compare),
         *attribute_errors.replacements(),
     ]
     for each in replacements:

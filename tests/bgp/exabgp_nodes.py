@@ -16,6 +16,7 @@ from bgp.events import (
     SpeakerStarted,
     SpeakerStopped,
     UpdateReceived,
+    UpdatesReceived,
 )
 from bgp.exabgp_supervisor import ExaBGP
 from bgp.speaker import Attributes, LocalNode, Neighbour, Speaker
@@ -63,7 +64,7 @@ def with_neighbour(of: Speaker, **changes: object) -> Speaker:
 
 
 class ExaBGPNode:
-    """An ExaBGP and everything it reported, in order."""
+    """An ExaBGP and everything it reported, in order, each UPDATE by itself."""
 
     def __init__(self, exabgp: ExaBGP) -> None:
         self.exabgp = exabgp
@@ -72,7 +73,7 @@ class ExaBGPNode:
 
     async def read_events(self) -> None:
         async for event in self.exabgp.events():
-            self.events.append(event)
+            self.events.extend(event.updates if isinstance(event, UpdatesReceived) else (event,))
             self._changed.set()
 
     async def wait_for(self, wanted: Callable[[SpeakerEvent], bool] | SpeakerEvent, *, after: int = 0) -> int:

@@ -16,7 +16,7 @@ from bgp import protocol
 from bgp.decision import DecisionStep
 from bgp.exabgp_commands import announce, ask_for_routes, end_of_rib, withdraw
 from bgp.exabgp_config import environment, listening, render
-from bgp.exabgp_launcher.plain_updates import PlainUpdate, hand_on_plain
+from bgp.exabgp_launcher.handing_on import PlainUpdates, hand_on_plain
 from bgp.exabgp_launcher.protocol_version import VERSION as OF_LAUNCHER
 from bgp.exabgp_launcher.replacements import VERSION as EXABGP
 from bgp.exabgp_supervisor import launcher
@@ -38,6 +38,7 @@ from bgp.speaker import (
 from bgp.status_report import held_back_row, session_row
 from net.prefix import Prefix, pack
 from tests.bgp.fake_exabgp import Clock, FakeExaBGP
+from tests.bgp.raw_peer import UPDATE, message
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "protocol"
 PREFIX, OWN, PEER = Prefix.parse("10.65.1.0/26"), pack("192.0.2.1"), pack("192.0.2.2")
@@ -115,7 +116,7 @@ def exabgp_lines() -> str:
     mapped = replace(NEIGHBOUR, address="fd09::2", local_address="fd09::1", families=("ipv6",), restart_time=0)
     speaker = replace(SPEAKER, neighbours=(NEIGHBOUR, mapped))
     settings = environment(user="felix", envfile=Path("/run/empty.env"))
-    update = PlainUpdate(b"\0\1", ("ipv4", "ipv6"))
+    update = PlainUpdates(message(UPDATE, b"\0\1") + message(UPDATE, b"\0\2"), ("ipv4", "ipv6"))
     return "\n".join(
         (
             f"ExaBGP {EXABGP}",

@@ -23,7 +23,7 @@ from bgp.events import (
     PeerUp,
     SpeakerStarted,
     SpeakerStopped,
-    UpdateReceived,
+    UpdatesReceived,
 )
 from bgp.exabgp_process import ConfigurationRefused, ExaBGPError, OtherReleaseInstalled
 from bgp.exabgp_supervisor import ExaBGP
@@ -532,8 +532,8 @@ async def test_a_consumer_that_stalls_under_a_burst_stops_neither_exabgp_nor_its
             async with asyncio.timeout(PATIENCE):
                 while len(seen) < 5000:
                     event = await anext(events)
-                    if isinstance(event, UpdateReceived):
-                        seen.update(route.prefix for route in event.announced)
+                    if isinstance(event, UpdatesReceived):
+                        seen.update(route.prefix for update in event.updates for route in update.announced)
 
 
 async def test_an_announcement_accepted_before_a_reload_is_sent_after_it(tmp_path: Path) -> None:

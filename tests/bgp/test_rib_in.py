@@ -20,6 +20,7 @@ from bgp.events import (
     PeerUp,
     RouteRefresh,
     UpdateReceived,
+    UpdatesReceived,
     WithdrawnPath,
 )
 from bgp.import_policy import RejectReason
@@ -135,6 +136,14 @@ def test_an_update_of_many_paths_leaves_what_one_for_each_leaves(paths: list[Ann
     assert {each: together.learned_paths(each) for each in together.prefixes()} == {
         each: apart.learned_paths(each) for each in apart.prefixes()
     }
+
+
+def test_updates_that_came_together_count_in_their_order() -> None:
+    rib = with_route()
+    rib.fold(UpdatesReceived(A, (announces(A, TWO), withdraws(A, ONE, TWO), announces(A, TWO))), 0)
+    assert set(rib.prefixes()) == {TWO}
+    rib.fold(UpdatesReceived(B, (announces(B, ONE),)), 0)
+    assert set(rib.prefixes()) == {TWO}
 
 
 def test_withdrawals_of_one_update_come_before_its_announcements() -> None:

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgp import exabgp_json
-from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, WithdrawnPath
-from bgp.exabgp_launcher.plain_updates import Session, is_plain
+from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, UpdatesReceived, WithdrawnPath
+from bgp.exabgp_launcher.plain_updates import Session, is_plain, is_right, is_usual
 from bgp.speaker import AsPathSegment, Attributes
 from bgp.update import event, received
 from net.prefix import Prefix, pack
-from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, WELL_KNOWN, attribute, networks
+from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, UPDATE, WELL_KNOWN, attribute, networks
+from tests.bgp.raw_peer import message as whole
 from tests.bgp.raw_peer import update_body as body
 
 PEER = "192.0.2.2"
@@ -32,8 +33,7 @@ ORACLE = """
 import sys
 from collections import defaultdict
 from types import SimpleNamespace
-from bgp.exabgp_launcher import plain_updates, replacements
-plain_updates.keep_plain = lambda released, **_: classmethod(lambda cls, *given: released(*given))
+from bgp.exabgp_launcher import replacements
 replacements.patch(0, 1)
 from exabgp.bgp.message.action import Action
 from exabgp.bgp.message import Update
@@ -115,7 +115,8 @@ def test_path_identifiers_are_read_of_the_families_that_have_them() -> None:
     unreach = attribute(OPTIONAL, 15, b"\0\2\1" + networks("fd00:65::/122"))
     message = body(unreach, withdrawn=bytes((0, 0, 1, 0)) + networks("10.65.1.0/26"))
     withdrawn = (WithdrawnPath(Prefix.parse("10.65.1.0/26"), 256), WithdrawnPath(Prefix.parse("fd00:65::/122"), 0))
-    assert event(f"update {PEER} ipv4 {message.hex()}".encode()) == UpdateReceived(PEER, withdrawn=withdrawn)
+    line = f"update {PEER} ipv4 {whole(UPDATE, message).hex()}".encode()
+    assert event(line) == UpdatesReceived(PEER, (UpdateReceived(PEER, withdrawn=withdrawn),))
 
 
 def test_prefixes_of_one_update_share_their_attributes() -> None:
@@ -133,17 +134,29 @@ def test_bits_behind_a_length_do_not_count() -> None:
     assert told.announced[0].prefix == Prefix.parse("10.65.1.0/26")
 
 
-def test_a_line_of_a_plain_update_is_told_apart_from_json() -> None:
-    withdrawal = body(withdrawn=networks("10.65.1.0/26"))
-    assert event(f"update {PEER} - {withdrawal.hex()}".encode()) == UpdateReceived(
-        PEER, withdrawn=(WithdrawnPath(Prefix.parse("10.65.1.0/26"), 0),)
-    )
+def test_a_line_of_plain_updates_is_told_apart_from_json() -> None:
+    bodies = body(MANDATORY, networks("10.65.1.0/26")), body(withdrawn=networks("10.65.1.0/26"))
+    messages = b"".join(whole(UPDATE, each) for each in bodies)
+    told = event(f"update {PEER} - {messages.hex()}".encode())
+    assert told == UpdatesReceived(PEER, tuple(received(PEER, each) for each in bodies))
     eor = {"afi": "ipv4", "safi": "unicast"}
     line = str({"type": "update", "neighbor": {"address": {"peer": PEER}, "message": {"eor": eor}}}).replace("'", '"')
     assert event(line.encode()) == EndOfRib(PEER, "ipv4")
 
 
-@pytest.mark.parametrize("line", [b"update ", b"update 192.0.2.2 - 0", b"update 192.0.2.2 - zz", b"update 1 2 3 4"])
+CUT_MESSAGES = [whole(UPDATE, bytes(4))[:-1], whole(UPDATE, bytes(4))[:16] + bytes(3), bytes(5)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"update ",
+        b"update 192.0.2.2 - 0",
+        b"update 192.0.2.2 - zz",
+        b"update 1 2 3 4",
+        *(f"update 192.0.2.2 - {cut.hex()}".encode() for cut in CUT_MESSAGES),
+    ],
+)
 def test_a_malformed_line_is_refused(line: bytes) -> None:
     with pytest.raises((ValueError, LookupError, TypeError)):
         event(line)
@@ -157,7 +170,7 @@ CUT = b"\0\0\0\1\x40\0"  # an announcement whose only attribute ends behind its 
 def compare_line(message: bytes, said: dict[str, object]) -> bytes:
     """Return the line of a message of which ExaBGP said this."""
     written = {"type": "update", "neighbor": {"address": {"peer": PEER}, "message": {"update": said}}}
-    return f"compare {PEER} - {message.hex()} {json.dumps(written)}".encode()
+    return f"compare {PEER} - {whole(UPDATE, message).hex()} {json.dumps(written)}".encode()
 
 
 def withdrawal_line(message: bytes, *prefixes: str) -> bytes:
@@ -184,7 +197,7 @@ def test_where_the_decoders_differ_exabgps_answer_counts_and_both_are_told() -> 
     assert disagreement(line) == (
         f"decode an UPDATE of {PEER}: ExaBGP makes 0 announced and 1 withdrawn, of these 10.65.2.0/26 with identifier "
         "0 of it, the sidecar 0 announced and 1 withdrawn, of these 10.65.1.0/26 with identifier 0; what ExaBGP says "
-        f"counts; path identifiers of -, the message: {withdrawal.hex()}"
+        f"counts; path identifiers of -, the message: {whole(UPDATE, withdrawal).hex()}"
     )
     assert "the sidecar IndexError" in disagreement(withdrawal_line(CUT, "10.65.2.0/26"))
 
@@ -211,7 +224,7 @@ def test_a_disagreement_over_the_longest_message_is_a_line_that_can_be_read() ->
 def test_where_exabgp_takes_it_for_no_update_the_sidecars_answer_counts() -> None:
     withdrawal = body(withdrawn=networks("10.65.1.0/26"))
     for written in ("{}", "not JSON"):
-        line = f"compare {PEER} - {withdrawal.hex()} {written}".encode()
+        line = f"compare {PEER} - {whole(UPDATE, withdrawal).hex()} {written}".encode()
         told = event(line)
         assert isinstance(told, UpdateReceived) and told.withdrawn == received(PEER, withdrawal).withdrawn
         assert "what the sidecar says counts" in disagreement(line)
@@ -219,7 +232,7 @@ def test_where_exabgp_takes_it_for_no_update_the_sidecars_answer_counts() -> Non
 
 def test_what_neither_takes_for_an_update_is_refused() -> None:
     with pytest.raises(ValueError, match="ExaBGP makes None of it, the sidecar IndexError"):
-        event(f"compare {PEER} - {CUT.hex()} {{}}".encode())
+        event(f"compare {PEER} - {whole(UPDATE, CUT).hex()} {{}}".encode())
 
 
 # Both decoders
@@ -253,9 +266,11 @@ def attributes(draw: st.DrawFn, next_hop: bool) -> bytes:
         *draw(st.lists(st.sampled_from([4, 5, 8, 9, 10, 32]), max_size=4, unique=True)),
     ]
     written = []
-    for code in draw(st.permutations(codes)):
+    usual = draw(st.booleans())
+    for code in sorted(codes) if usual else draw(st.permutations(codes)):
         flags, value = USUAL[code]
-        written.append(attribute(flags | draw(st.sampled_from((0, 0, EXTENDED))), code, draw(value)))
+        more = 0 if usual else draw(st.sampled_from((0, 0, EXTENDED)))
+        written.append(attribute(flags | more, code, draw(value)))
     if draw(st.integers(0, 9)) == 0:
         position = draw(st.integers(0, len(written)))
         odd = attribute(draw(st.sampled_from((WELL_KNOWN, OPTIONAL, BOTH))), draw(st.integers(1, 40)), draw(VALUES))
@@ -309,5 +324,6 @@ def messages(draw: st.DrawFn, session: Session) -> bytes:
 @given(data=st.data(), session=SESSIONS)
 def test_a_plain_update_says_what_exabgp_says(ask: Ask, data: st.DataObject, session: Session) -> None:
     message = data.draw(messages(session))
+    assert is_right(message, session) or not is_usual(message, session)
     if is_plain(message, session):
         assert received(PEER, message, session.path_ids) == ask(message, session)

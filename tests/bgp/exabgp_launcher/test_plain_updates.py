@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from bgp.events import SpeakerEvent, SpeakerStarted, UpdateReceived
 from bgp.exabgp_launcher.plain_updates import Session, is_plain
-from bgp.update import event
-from tests.bgp.exabgp_nodes import AS, address, node, speaker
 from tests.bgp.raw_peer import (
-    ADD_PATH,
     BOTH,
-    CAPABILITIES,
-    HEADER_BYTES,
     OPTIONAL,
     WELL_KNOWN,
     attribute,
     networks,
-    raw_peer,
-    update,
 )
 from tests.bgp.raw_peer import update_body as body
 
@@ -120,48 +110,6 @@ def test_prefixes_are_read_with_path_identifiers_where_they_have_them() -> None:
     assert is_plain(body(ORIGIN + AS_PATH + reach(prefixes=bytes(4) + networks("fd00:65::/122"))), both)
     assert not is_plain(body(MANDATORY, networks("10.65.0.0/16")), both)
     assert not is_plain(body(MANDATORY, bytes(4)), both)
-
-
-async def test_exabgp_decodes_what_is_plain_too_where_that_is_asked_for(tmp_path: Path, network: None) -> None:
-    lines = list[bytes]()
-
-    def decode(line: bytes) -> SpeakerEvent | None:
-        lines.append(line)
-        return event(line)
-
-    message = update(MANDATORY + reach(), NETWORKS)
-    async with node(tmp_path, decode=decode, compare_decoders=True) as one:
-        await one.exabgp.reload(speaker(1, 2))
-        await one.wait_for(SpeakerStarted())
-        async with raw_peer(address(2), address(1), AS) as writer:
-            writer.write(message)
-            await one.wait_for(lambda event: isinstance(event, UpdateReceived) and len(event.announced) == 8)
-    [line] = (line for line in lines if line.startswith(b"compare 10.9.0.2 - " + message[HEADER_BYTES:].hex().encode()))
-    told = event(line)
-    assert isinstance(told, UpdateReceived) and told.disagreement is None
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "path_ids", "before"),
-    [(CAPABILITIES, b"-", b""), (CAPABILITIES + ADD_PATH, b"ipv4,ipv6", bytes(4))],
-)
-async def test_a_plain_update_is_handed_on_with_what_was_negotiated(
-    capabilities: bytes, path_ids: bytes, before: bytes, tmp_path: Path, network: None
-) -> None:
-    lines = list[bytes]()
-
-    def decode(line: bytes) -> SpeakerEvent | None:
-        lines.append(line)
-        return event(line)
-
-    message = update(ORIGIN + AS_PATH + reach(prefixes=before + networks("fd00:65::/122")))
-    async with node(tmp_path, decode=decode) as one:
-        await one.exabgp.reload(speaker(1, 2))
-        await one.wait_for(SpeakerStarted())
-        async with raw_peer(address(2), address(1), AS, capabilities) as writer:
-            writer.write(message)
-            await one.wait_for(lambda event: isinstance(event, UpdateReceived))
-    assert b" ".join((b"update 10.9.0.2", path_ids, message[HEADER_BYTES:].hex().encode())) in lines
 
 
 def test_what_only_internal_peers_may_send_is_plain_of_those_only() -> None:
