@@ -81,10 +81,11 @@ class NetworkCondition:
         """Look once, and write what is to be said; return after how many seconds to look again."""
         agent = self._agent
         node = agent.snapshot.nodes.get(agent.identity.node)
-        self._at_rest = node is not None and self._ready() and is_up(node.network_unavailable)
+        self._at_rest = False
         if node is None or not self._ready():
             return LOOK_SECONDS
-        if self._at_rest:
+        if is_up(node.network_unavailable):
+            self._at_rest = True
             self._forget()
             return LOOK_SECONDS
         try:
