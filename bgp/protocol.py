@@ -27,6 +27,8 @@ LINE_LIMIT = 16 * 1024 * 1024
 PER_LINE = 1000
 SHOWN = 32  # bytes of a line that is refused: before what a session holds, a password among it
 
+_json = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` makes one for each line
+
 Role = Literal["agent", "observer", "leave", "sidecar"]
 
 
@@ -123,13 +125,13 @@ SidecarMessage: TypeAlias = (
 
 
 def encode(message: SidecarMessage) -> bytes:
-    return json.dumps(_to_json(message), separators=(",", ":")).encode() + b"\n"
+    return _json(_to_json(message)).encode() + b"\n"
 
 
 def decode(line: bytes) -> SidecarMessage:
     """Raises ValueError: the line is not one of ours."""
     try:
-        return _from_json(json.loads(line))
+        return _from_json(json.loads(line.decode()))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a line of the sidecar's protocol: {line[:SHOWN]!r}: {error!r}") from error
 
