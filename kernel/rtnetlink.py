@@ -118,8 +118,9 @@ class Rtnetlink:
         ignored_errnos: tuple[int, ...],
     ) -> list[Refused]:
         batches = _batches(routes)
-        first, second = next(batches, []), next(batches, [])
-        if not second:  # a pod's few: no detour through a thread
+        if not (first := next(batches, [])):
+            return []
+        if not (second := next(batches, [])):  # a pod's few: no detour through a thread
             return _refused(first, self._requests.batch(_encode(first, envelope_of), len(first)), ignored_errnos)
         refused: list[Refused] = []
         under_way: deque[tuple[Batch, asyncio.Future[list[Answer]]]] = deque()
