@@ -123,8 +123,8 @@ class _Instruments:
                 for argument in (found.func, *found.args, *found.keywords.values()):
                     self._into(argument, title)
             case dict() | list() if len(found) < self._least:
-                for one in [*(found.values() if isinstance(found, dict) else found)]:
-                    self._into(one, title)
+                for at, one in [*(found.items() if isinstance(found, dict) else enumerate(found))]:
+                    found[at] = self.instrument(one, f"{title}[…]")
             case _ if type(found).__module__.partition(".")[0] in PACKAGES:
                 for name in _attributes(found):
                     before = getattr(found, name)

@@ -17,6 +17,7 @@ from bgp.protocol import Learned, Withdrawn
 from bgp.speaker import LearnedPath, LearnedPaths
 from datastore.kinds.cluster import FelixConfiguration
 from felix_py.agent import HOST_SECONDS, Agent
+from felix_py.routes.fib import Fib, Ownership
 from felix_py.snapshot import Endpoint, EndpointKey, Snapshot
 from kernel.events import AddressChanged, KernelEvent, LinkChanged, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
@@ -230,3 +231,13 @@ def test_walks_and_copies_are_counted_and_questions_are_not() -> None:
     for walk in (list, dict, lambda table: table.keys() - {key}, lambda table: set(table.values())):
         walk(snapshot.endpoints)
         assert looks.take() == {"Snapshot.endpoints": LEAST}
+
+
+def test_a_long_table_that_lies_in_a_short_one_is_counted_too() -> None:
+    fib, of_bird = Fib(Ownership()), RouteSpec(12, hops=(NextHop(2, N3),), metric=32)
+    fib.load((host(0x1E000000, number, 24), of_bird) for number in range(LEAST))
+    looks = counted_tables(LEAST, fib)
+    fib.forget_device(3)
+    assert not looks.take()
+    fib.forget_device(2)
+    assert looks.take().get("Fib._foreign_by_device[…]", 0) == LEAST
