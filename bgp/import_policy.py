@@ -7,6 +7,7 @@ out of this node's kernel is here.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 
 from bgp.speaker import Attributes, LocalNode, Neighbour
@@ -87,14 +88,13 @@ class ImportFilter:
             return RejectReason.NO_NEXT_HOP
         if next_hop in local.own_addresses:
             return RejectReason.OWN_NEXT_HOP
-        if MARTIAN_NEXT_HOPS.contains(Prefix.host(next_hop)):
-            return RejectReason.MARTIAN_NEXT_HOP
-        if MAPPED_NEXT_HOPS.contains(Prefix.host(next_hop)):
-            return RejectReason.MAPPED_NEXT_HOP
-        own = {local.own_as, neighbour.local_as}
-        times = sum(number in own for segment in attributes.as_path for number in segment.numbers)
-        if times > neighbour.import_policy.own_as_allowed:
-            return RejectReason.OWN_AS
+        if wrong := _wrong_next_hop(next_hop):
+            return wrong
+        if attributes.as_path:  # within an AS most paths have none
+            own = {local.own_as, neighbour.local_as}
+            times = sum(number in own for segment in attributes.as_path for number in segment.numbers)
+            if times > neighbour.import_policy.own_as_allowed:
+                return RejectReason.OWN_AS
         if attributes.originator_id == local.router_id:
             return RejectReason.OWN_ORIGINATOR
         if local.router_id in attributes.cluster_list:
@@ -136,6 +136,15 @@ class ImportFilter:
     def _is_inside_subnet(self, prefix: Prefix) -> bool:
         """Whether a prefix is narrower than a connected network that it lies in."""
         return prefix not in self._connected and self._subnets.contains(prefix)
+
+
+@lru_cache(maxsize=1024)
+def _wrong_next_hop(next_hop: bytes) -> RejectReason | None:
+    """Return what is wrong with a next hop on any node; a table of many routes has few of them."""
+    host = Prefix.host(next_hop)
+    if MARTIAN_NEXT_HOPS.contains(host):
+        return RejectReason.MARTIAN_NEXT_HOP
+    return RejectReason.MAPPED_NEXT_HOP if MAPPED_NEXT_HOPS.contains(host) else None
 
 
 def _within_connected(local: LocalNode) -> frozenset[Prefix]:

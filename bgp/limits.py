@@ -104,14 +104,17 @@ class Usage:
 
 def values_of(attributes: Attributes) -> int:
     """Return how many AS numbers, communities and the like a path has; 8 bytes of an unknown attribute are one."""
-    return (
-        sum(len(segment.numbers) for segment in attributes.as_path)
-        + len(attributes.communities)
+    values = (
+        len(attributes.communities)
         + len(attributes.large_communities)
         + len(attributes.extended_communities)
         + len(attributes.cluster_list)
-        + sum(1 + len(each.value) // 8 for each in attributes.unknown)
     )
+    for segment in attributes.as_path:
+        values += len(segment.numbers)
+    for unknown in attributes.unknown:
+        values += 1 + len(unknown.value) // 8
+    return values
 
 
 def next_hop_limit(prefix_limit: int) -> int:
