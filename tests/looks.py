@@ -5,7 +5,7 @@ Asking a table for one key costs nothing that grows, and is not counted. To walk
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableSet, ValuesView
 from functools import partial
 from types import MethodType
 from typing import Any, TypeVar
@@ -56,33 +56,50 @@ class CountedDict(dict[K, V]):
         return dict(self)
 
 
-class CountedSet(set[K]):
-    """A set that counts: its operators copy it, or walk over it."""
+class CountedSet(MutableSet[K]):
+    """A set that counts. It is none of Python's own, which would be copied past `__iter__` by `set(…)` and `|`."""
 
     look: Callable[[int], None] = staticmethod(lambda entries: None)
 
+    def __init__(self, items: Iterable[K] = ()) -> None:
+        self._items = set(items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
     def __iter__(self) -> Iterator[K]:
-        for item in super().__iter__():
+        for item in self._items:
             self.look(1)
             yield item
 
-    def __or__(self, other: Any) -> set[Any]:
-        self.look(len(self))
-        return super().__or__(other)
+    def add(self, value: K) -> None:
+        self._items.add(value)
 
-    def __ior__(self, other: Any) -> CountedSet[K]:  # type: ignore[override]
+    def discard(self, value: K) -> None:
+        self._items.discard(value)
+
+    def update(self, *others: Iterable[K]) -> None:
+        self._items.update(*others)
+
+    def difference_update(self, *others: Iterable[K]) -> None:
+        self._items.difference_update(*others)
+
+    def __ior__(self, other: Any) -> CountedSet[K]:  # type: ignore[misc]
         if not isinstance(other, set | frozenset):
-            self.look(len(self))  # of a mapping's keys: the set is copied
-        self.update(other)
+            self.look(len(self))  # of a mapping's keys: Python's own set would be copied
+        self._items.update(other)
         return self
 
-    def __sub__(self, other: Any) -> set[K]:
-        self.look(len(self))
-        return super().__sub__(other)
-
     def copy(self) -> set[K]:
-        self.look(len(self))
-        return set(super().copy())
+        return set(self)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> Any:
+        """What comes of an operator is a set of Python's own."""
+        return set(it)
 
 
 class _Instruments:
@@ -135,8 +152,10 @@ class _Instruments:
 
 
 def _attributes(found: object) -> Iterable[str]:
+    """Return the names of what an object has of its own; what begins with two underscores is pydantic's."""
     slots = [name for one in type(found).__mro__ for name in getattr(one, "__slots__", ())]
-    return [name for name in (*getattr(found, "__dict__", {}), *slots) if hasattr(found, name)]
+    names = (*getattr(found, "__dict__", {}), *slots)
+    return [name for name in names if not name.startswith("__") and hasattr(found, name)]
 
 
 def counted_tables(least: int, *roots: object) -> Looks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix, pack
 from tests.felix_py.fake_node import CALI, LEARNED, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.fakes import until
-from tests.looks import Looks, counted_tables
+from tests.looks import CountedSet, Looks, counted_tables
 
 LEAST, FEW, MANY = 50, 100, 100_000
 FIRST_DEVICE = 1000
@@ -231,6 +232,21 @@ def test_walks_and_copies_are_counted_and_questions_are_not() -> None:
     for walk in (list, dict, lambda table: table.keys() - {key}, lambda table: set(table.values())):
         walk(snapshot.endpoints)
         assert looks.take() == {"Snapshot.endpoints": LEAST}
+
+
+def test_a_set_is_counted_however_it_is_copied_and_not_when_it_is_asked() -> None:
+    there = CountedSet(range(LEAST))
+    looks = Looks()
+    there.look = partial(looks.add, "a set")
+    few = {7, LEAST}
+    assert 7 in there and few - there == {LEAST} and few & there == {7} and there & few == {7}
+    there |= few
+    there -= few
+    there.update(few)
+    assert not looks.take()
+    for copy in (set, frozenset, sorted, lambda one: one | few, lambda one: few | one, lambda one: one - few):
+        copy(there)
+        assert looks.take() == {"a set": LEAST + 1}
 
 
 def test_a_long_table_that_lies_in_a_short_one_is_counted_too() -> None:
