@@ -63,7 +63,7 @@ def read_status(code: int, body: bytes) -> Status:
 def retry_after(headers: Mapping[str, str], status: Status) -> float:
     """Return how many seconds the server asks to wait, by header or Status; 0: it does not say."""
     given = headers.get("retry-after", "")
-    return float(given) if given.isdigit() else status.retry_after_seconds
+    return float(given) if given.isascii() and given.isdigit() else status.retry_after_seconds
 
 
 def not_now(code: int, said: str, retry_after_seconds: float) -> NotNow | None:

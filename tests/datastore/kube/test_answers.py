@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datastore.errors import AlreadyExists, Conflict, DatastoreError, Forbidden, Invalid, NotFound, Unavailable
-from datastore.kube.answers import NotNow, TooMany, read_status, refusal
+from datastore.kube.answers import NotNow, Status, TooMany, read_status, refusal, retry_after
 
 
 def status(code: int, reason: str = "", message: str = "because", **more: object) -> bytes:
@@ -45,3 +45,9 @@ def test_a_body_that_is_no_status_is_its_own_message(body: bytes) -> None:
 )
 def test_how_long_to_wait_is_in_the_details(details: dict[str, object], seconds: float) -> None:
     assert read_status(429, status(429, details=details)).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("", 3), ("\N{SUPERSCRIPT TWO}", 3), ("-1", 3), ("soon", 3)])
+def test_how_long_to_wait_is_what_the_header_says_if_that_is_a_number(header: str, seconds: int) -> None:
+    status = Status(details={"retryAfterSeconds": 3})
+    assert retry_after({"retry-after": header}, status) == seconds
