@@ -239,7 +239,7 @@ def _args(verb: Verb, text: str) -> dict[str, str]:
 
 def _network(verb: Verb, document: Mapping[str, Any]) -> NetworkConfig:
     if verb == "VERSION":
-        return NetworkConfig(name=str(document.get("name") or "version"))
+        return NetworkConfig(name="version")  # which nobody asks for
     if verb in _UNDOING:
         document = {key: value for key, value in document.items() if key == "name"}
     try:

@@ -152,8 +152,9 @@ def test_a_malformed_list_never_counts_as_empty(listed: Any) -> None:
         gc(**{"cni.dev/valid-attachments": listed})
 
 
-def test_version_needs_no_configuration() -> None:
-    request = parse({"CNI_COMMAND": "VERSION"}, b'{"cniVersion": "0.4.0"}')
+@pytest.mark.parametrize("name", ["", ', "name": "no name"', ', "name": "\\u0000"', ', "name": [5]'])
+def test_version_needs_no_configuration(name: str) -> None:
+    request = parse({"CNI_COMMAND": "VERSION"}, f'{{"cniVersion": "0.4.0"{name}}}'.encode())
     assert version_answer(request.version) == {"cniVersion": "0.4.0", "supportedVersions": list(VERSIONS)}
 
 
