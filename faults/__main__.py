@@ -34,6 +34,7 @@ from lab.verdict import faults
 
 SPEC = Path(__file__).with_name("three-nodes.yaml")
 BUILD = TREE / "build"
+FILES = BUILD / "faults.json", BUILD / "faults.txt"
 
 
 class RunFailed(Exception):
@@ -42,6 +43,8 @@ class RunFailed(Exception):
 
 def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
+    for written in FILES:  # by the run before: of one that does not get to its end there are no figures
+        written.unlink(missing_ok=True)
     try:
         with ends_in_order():
             return _run(arguments)
@@ -115,10 +118,11 @@ def _report(run: Run, busy: bool, only: Sequence[str], left: Sequence[str]) -> i
     """Write both files, print what failed, and return the exit status."""
     run = replace(run, leaks=(*run.leaks, *left))
     BUILD.mkdir(exist_ok=True)
-    (BUILD / "faults.json").write_text(json.dumps(numbers(run), indent=2) + "\n")
+    for_machines, for_people = FILES
+    for_machines.write_text(json.dumps(numbers(run), indent=2) + "\n")
     failed = list(failures(run, busy=busy))
     verdict = [*_verdict(failed), same_again(run.seed, run.minutes, only)]
-    (BUILD / "faults.txt").write_text("\n".join([*timeline(run), *verdict]) + "\n")
+    for_people.write_text("\n".join([*timeline(run), *verdict]) + "\n")
     print("\n" + "\n".join(verdict))
     return 1 if failed else 0
 

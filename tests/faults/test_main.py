@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from faults.__main__ import same_again
+from faults.__main__ import FILES, same_again
 from faults.kinds import KINDS
 from lab.leftovers import held_namespaces, listing, namespaces_of
 from lab.paths import TREE
@@ -35,6 +35,8 @@ def test_a_minute_of_faults_costs_no_probe_that_it_may_not_and_leaves_nothing() 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "SIGTERM to the command alone"])
 def test_a_run_that_is_interrupted_leaves_no_lab_and_says_how_to_repeat_it(to_all: bool) -> None:
+    for file in FILES:
+        file.write_text("of the run before")
     with tool("faults", "--seed", "1", "--minutes", "1", "--only", "stop agent") as command:
         assert command.stdout is not None
         assert any("kill -STOP agent" in line for line in command.stdout)
@@ -42,6 +44,7 @@ def test_a_run_that_is_interrupted_leaves_no_lab_and_says_how_to_repeat_it(to_al
             said = interrupt(command, all_of_it=to_all)
             left = [each for each in listing().processes.values() if own.intersection(each.namespaces)]
     assert (command.returncode, left) == (130, [])
+    assert not any(file.exists() for file in FILES), "what the run before had found is no finding of this one"
     again = "the same faults again: .venv/bin/python -m faults --seed 1 --minutes 1 --only 'stop agent'"
     assert said == f"\ninterrupted; nothing is written\n{again}\n"
 
