@@ -7,6 +7,7 @@ import os
 import sys
 
 from felix_py.startup.left_out import TLS, annotations_compiled_once, leave_out_plugins, openssls_hashes, without
+from felix_py.startup.stand_ins import leave_out, small_pydantic
 
 USAGE = 2
 
@@ -18,7 +19,8 @@ def main() -> int:
     """
     gc.disable()  # until felix_py.gc_tuning: what is loaded is no garbage; looking for some took a twelfth of the time
     leave_out_plugins()
-    with annotations_compiled_once(), without(openssls_hashes()):
+    leave_out()
+    with annotations_compiled_once(), small_pydantic(), without(openssls_hashes()):
         from felix_py.configuration.settings import SettingsError, read_file, settings_from
     from datastore.url import has_namespaces
 
@@ -29,7 +31,7 @@ def main() -> int:
         print(f"{error}; the agent does not start", file=sys.stderr)
         return USAGE
     # TLS is for an API server alone; asyncio only asks whether its interpreter has it.
-    with annotations_compiled_once(), without(() if has_namespaces(settings.datastore) else TLS):
+    with annotations_compiled_once(), small_pydantic(), without(() if has_namespaces(settings.datastore) else TLS):
         from felix_py.process import run
     return run(settings, file)
 
