@@ -65,7 +65,7 @@ class PodDevices(Protocol):
         """Take a device down and out of the way. It keeps its name until that is needed, or it is deleted."""
 
     def free_name(self, owned: OwnedLink, netns: int) -> None:
-        """Give a device's other end another name, if it is in this namespace."""
+        """Take a device's other end down and give it another name, if it is in this namespace."""
 
     async def delete(self, owned: OwnedLink) -> None:
         """Delete a device at once, and with it the other end, wherever that is. It takes 16 to 35 ms."""

@@ -140,8 +140,9 @@ class Veth:
                 end = pod.link(device)
                 if end is None or (end.index, end.peer) != (owned.peer, owned.index):
                     return
-            pod.give_way(owned.peer, name)
-            log.info("ip -n POD link set %s name %s", device, name)
+            # Down: while it is up its default route takes what the container sends by another device.
+            pod.retire(owned.peer, RETIRED_GROUP, name)
+            log.info("ip -n POD link set %s down; ip -n POD link set %s name %s", device, device, name)
 
     async def delete(self, owned: OwnedLink) -> None:
         await asyncio.to_thread(self._delete, owned.index)

@@ -246,18 +246,8 @@ class Devices:
         kernel makes the device's sysctls anew. Nothing happens when it is gone already. Raises KernelError: errno
         EEXIST where the new name is taken.
         """
+        body = link_codec.state(index, up=False, name=new_name, group=group)
         tried = f"retire device {index} as {new_name}" if new_name else f"retire device {index}"
-        self._change_name(index, link_codec.state(index, up=False, name=new_name, group=group), tried)
-
-    def give_way(self, index: int, new_name: str) -> None:
-        """Give a device another name, for good, up or down as it is. Nothing happens when it is gone already.
-
-        To take it down first would cost half as much again. Raises KernelError: errno EEXIST where the name is taken.
-        """
-        self._change_name(index, link_codec.state(index, name=new_name), f"rename device {index} to {new_name}")
-
-    def _change_name(self, index: int, body: bytes, tried: str) -> None:
-        """Request a change that may be of the name, too; a device that is up is taken down where it has to be."""
         try:
             self._unless_absent(link_codec.SET_LINK, body, tried)
         except KernelError as refused:

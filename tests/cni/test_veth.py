@@ -154,6 +154,12 @@ async def test_a_name_is_freed_only_in_the_containers_own_namespace(remembered: 
         assert (pod.device(), other.device()) == ends
         veth.free_name(owned, pod.netns)
         assert (pod.device(), other.device()) == (None, ends[1])
+        assert routes_of(pod) == [] != routes_of(other)  # a default route would take another network's packets
+
+
+def routes_of(pod: Sandbox) -> list[Prefix]:
+    with inside(pod.netns), closing(Devices()) as devices:
+        return [prefix for prefix, _ in devices.routes()]
 
 
 @on_a_node

@@ -171,17 +171,6 @@ async def test_retiring_frees_the_name_and_drops_the_routes_at_once(
     assert pod.ip("-br link").split()[0] == "lo" and "eth0" not in pod.ip("-br link")
 
 
-def test_a_device_gives_way_up_or_down_as_it_is(devices: Devices, veth: Link) -> None:
-    for name in ("caliup", "calidown"):
-        before = devices.link(NAME if name == "caliup" else "caliup")
-        assert before
-        devices.give_way(veth.index, name)
-        assert devices.link(name) == replace(before, name=name)
-        devices.set_down(veth.index)
-    devices.delete(veth.index)
-    devices.give_way(veth.index, NAME)
-
-
 def test_a_device_is_put_aside_by_a_kernel_that_renames_none_that_is_up(
     devices: Devices, veth: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
