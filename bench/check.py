@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,6 +35,7 @@ class Report:
     machine: str
     rounds: int
     rows: tuple[Row, ...]
+    ended: str = "at a time that is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def table(found: Sequence[Judged]) -> Iterator[str]:
     yield ", ".join(f"{counted[state]} {state}" for state in STATES)
 
 
+def origins(written: Mapping[str, Report | str]) -> Iterator[str]:
+    """Yield where and when each report was measured: what was written in another hour may have been with other code."""
+    for name, report in sorted(written.items()):
+        if isinstance(report, Report):
+            yield f"{name}: {report.rounds} rounds, ended {report.ended}, on {report.machine}"
+
+
 def reports(names: Iterable[str]) -> dict[str, Report | str]:
     """Return the reports that there are, or why they cannot be read, by the name of the benchmark."""
     paths = {name: result.FOLDER / f"{name}.json" for name in names}
@@ -116,9 +124,7 @@ def main() -> int:
     written = reports({goal.bench for goal in GOALS})
     known = {(each.bench, each.row): each for each in SHORTFALLS}
     found = [judged(goal, written.get(goal.bench), known.get((goal.bench, goal.row))) for goal in GOALS]
-    for machine in sorted({report.machine for report in written.values() if isinstance(report, Report)}):
-        print(machine)
-    print("\n".join(table(found)))
+    print("\n".join((*origins(written), *table(found))))
     return 1 if any(each.state in FAILURES for each in found) else 0
 
 

@@ -8,6 +8,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
@@ -100,6 +101,7 @@ def report(name: str, rows: Iterable[Row], rounds: int, remarks: Sequence[str] =
     written = {
         "name": name,
         "machine": machine(),
+        "ended": datetime.now(UTC).isoformat(timespec="minutes"),
         "rounds": rounds,
         "rows": [asdict(row) for row in found],
         "remarks": list(remarks),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import check, result
-from bench.check import Report, judged, read, table
+from bench.check import Report, judged, origins, read, table
 from bench.goals import GOALS, Goal, at_least, at_most, counted
 from bench.result import Row, duration, figure, report
 from bench.shortfalls import Shortfall
@@ -132,6 +132,18 @@ def test_a_report_of_another_release_is_judged_by_what_it_has(tmp_path: Path) ->
     (tmp_path / "cni.json").unlink()
     (tmp_path / "cni.json").mkdir()
     assert "Is a directory" in judged(at_least("cni", "ADD", 3), read(tmp_path / "cni.json")).found
+
+
+def test_of_each_report_it_is_said_where_and_when_it_was_measured() -> None:
+    written: dict[str, Report | str] = {
+        "mesh": Report("m", 5, (ADD,), "2026-11-30T21:40+00:00"),
+        "cni": Report("m", 5, (ADD,)),
+        "fib": "cannot be read",
+    }
+    assert list(origins(written)) == [
+        "cni: 5 rounds, ended at a time that is not known, on m",
+        "mesh: 5 rounds, ended 2026-11-30T21:40+00:00, on m",
+    ]
 
 
 def test_the_check_passes_with_what_is_missed_as_known_and_without_what_another_test_counts(
