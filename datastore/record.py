@@ -21,35 +21,11 @@ CRD = "crd.projectcalico.org/v1"
 V3 = "projectcalico.org/v3"
 
 
-MOST_SETS = 1024
-"""How many sets of fields are shared: more than kinds have in a cluster, fewer than somebody may make up names."""
-
-_SETS: dict[frozenset[str], set[str]] = {}
-_NO_EXTRA: dict[str, Any] = {}
-
-
-def _alike(fields: set[str]) -> set[str]:
-    """Return the set that all records share which have the same fields; this one where there are too many."""
-    if len(_SETS) < MOST_SETS:
-        return _SETS.setdefault(frozenset(fields), fields)
-    return _SETS.get(frozenset(fields), fields)
-
-
 class Record(BaseModel):
     """A part of a resource."""
 
     # frozen models hash by their fields, which mappings forbid: resources are stored by key, never in sets.
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True)
-
-    def model_post_init(self, context: object, /) -> None:
-        """Share what a frozen record never changes and most have alike: which fields are set, and that none is unknown.
-
-        A set of five names takes as much as a third of the record's texts. A copy has its own.
-        """
-        if (shared := _alike(self.__pydantic_fields_set__)) is not self.__pydantic_fields_set__:
-            object.__setattr__(self, "__pydantic_fields_set__", shared)
-        if not self.__pydantic_extra__:
-            object.__setattr__(self, "__pydantic_extra__", _NO_EXTRA)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record: what was read, key for key, with what was changed since."""
