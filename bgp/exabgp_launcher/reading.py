@@ -1,4 +1,4 @@
-"""How what a peer sends is read from its socket: all there is at once."""
+"""How what a peer sends is read from its socket: all there is at once, in messages of kinds that there are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,28 @@ READ_BYTES = 65536
 def replacements() -> list[Replacement]:
     from exabgp.reactor.network.connection import Connection
 
-    return [ReplacedFunction(Connection, "_reader", ("self", "number"), read_ahead(Connection._reader))]
+    return [
+        ReplacedFunction(Connection, "_reader", ("self", "number"), read_ahead(Connection._reader)),
+        ReplacedFunction(Connection, "reader", ("self",), refuse_kind_0(Connection.reader)),
+    ]
+
+
+def refuse_kind_0(released: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+    """Return Connection.reader that refuses a message of kind 0 as any other kind that there is not (RFC 4271 §6.1).
+
+    As released 0 stands for "nothing has come yet" as well, so that such a message ended the session by an error of
+    ExaBGP's own, without a NOTIFICATION and with a traceback in the log.
+    """
+    from exabgp.reactor.network.error import NotifyError
+
+    def reader(connection: Any) -> Iterator[Any]:
+        for length, kind, header, body, refusal in released(connection):
+            if length and not kind and refusal is None:
+                yield length, kind, header, body, NotifyError(1, 3, 'can not decode message of type "0"')
+                return
+            yield length, kind, header, body, refusal
+
+    return reader
 
 
 def read_ahead(released: Callable[[Any, int], Iterator[bytes]]) -> Callable[[Any, int], Iterator[bytes]]:

@@ -68,6 +68,7 @@ IN_A_SESSION = {
     **{f"noise {seed}": noise(seed) for seed in range(3)},
     "noise behind a good header": header(4000, UPDATE) + noise(7, 3981),
 }
+OF_NO_KIND = {"a kind of message that there is not", "kind 0"}
 INSTEAD_OF_ONE = {
     "nothing": b"",
     "noise": noise(8),
@@ -93,6 +94,8 @@ async def test_who_sends_no_bgp_loses_the_session_and_nobody_else_does(tmp_path:
                     writer.write(sent)
                     await one.wait_for(gone(2), after=before)
                 reported[name] = {type(event) for event in one.events[before:]}
+                [reason] = [event.reason for event in one.events[before:] if isinstance(event, PeerDown)]
+                assert ("notification sent (1,3)" in reason) == (name in OF_NO_KIND), (name, reason)
             for sent in INSTEAD_OF_ONE.values():
                 for source in (2, 4):  # of the latter nobody knows
                     reader, writer = await asyncio.open_connection(address(1), 179, local_addr=(address(source), 0))
