@@ -51,8 +51,9 @@ from net.prefix import Prefix, unpack
 
 log = logging.getLogger("bgp")
 
-# A burst of events is folded in portions, so that the agent's socket and the timers get their turn.
-EVENTS_PER_TURN = 50
+# A burst of events, each UPDATE counted, is folded in portions: the agent's socket and the timers get their turn, and
+# the agent is told of a few routes at a time. It plans at once what it has heard of, and a pod waits for that.
+EVENTS_PER_TURN = 200
 TICK_SECONDS = 2.0  # what it looks for lasts minutes, and with many peers each look costs
 ALL_SENT_SECONDS = 10.0
 LEAVE_SECONDS = 1.0  # between the last withdrawal given to ExaBGP and its end
@@ -127,11 +128,12 @@ class Sidecar:
     # Events from ExaBGP
 
     async def _read_events(self) -> None:
-        turn = 0
+        folded = 0
         async for event in self._exabgp.events():
             self.on_event(event)
-            turn += 1
-            if turn % EVENTS_PER_TURN == 0:
+            folded += len(event.updates) if isinstance(event, UpdatesReceived) else 1
+            if folded >= EVENTS_PER_TURN:
+                folded = 0
                 await asyncio.sleep(0)
 
     def on_event(self, event: SpeakerEvent) -> None:

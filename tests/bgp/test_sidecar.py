@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from bgp.events import AnnouncedPath, EndOfRib, PeerDown, PeerUp, SpeakerStarted, SpeakerStopped, UpdateReceived
+from bgp.events import (
+    AnnouncedPath,
+    EndOfRib,
+    PeerDown,
+    PeerUp,
+    SpeakerStarted,
+    SpeakerStopped,
+    UpdateReceived,
+    UpdatesReceived,
+)
 from bgp.limits import Share
 from bgp.protocol import Problem
 from bgp.rib_in import PeerSession
-from bgp.sidecar import Sidecar
+from bgp.sidecar import EVENTS_PER_TURN, Sidecar
 from bgp.speaker import Attributes, HeldBackSession, LearnedPath
 from bgp.tcp_md5 import RECENTLY_SECONDS
 from net.prefix import Prefix, pack
@@ -67,6 +77,20 @@ async def test_updates_that_the_decoders_read_differently_are_counted_logged_and
         assert [row["disagreements"] for row in report["peers"]] == [1]
         assert report["problem"].startswith(f"ExaBGP and the sidecar read 1 UPDATE(s) differently, of {address(2)};")
         assert "decode the UPDATE 00: they differ" in caplog.messages
+
+
+async def test_updates_that_came_together_are_folded_a_few_hundred_at_a_time(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (exabgp, sidecar, one):
+        one.start_agent()
+        await one.agent.configure(mesh(1, [2]))
+        await until(lambda: address(2) in sidecar.rib_in.peers, "the peer")
+        together = UpdatesReceived(address(2), (UpdateReceived(address(2)),) * 64)
+        exabgp.emit(PeerUp(address(2)), *[together] * 40)
+        turns = 0
+        while not exabgp.waiting.empty():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 40 * 64 // (EVENTS_PER_TURN + 64)
 
 
 async def test_one_peer_that_cannot_be_rendered_is_held_back_and_the_others_come_up(tmp_path: Path) -> None:
