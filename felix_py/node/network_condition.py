@@ -141,5 +141,6 @@ class NetworkCondition:
     def _forget(self) -> None:
         """Take nobody for a rival who has long left the condition as it is."""
         if self._written_at is not None and self._clock() - self._written_at > QUIET_SECONDS:
+            self._written_at = None
             self._backoff.reset()
             self._agent.notices.put("network condition", ())

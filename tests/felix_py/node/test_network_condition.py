@@ -98,6 +98,7 @@ async def test_what_a_cloud_says_is_taken_back_later_each_time_and_said(
         assert agent.notices.all() == ()
         await write(one, BY_CLOUD)
         assert await condition.look() < pauses[3]
+        assert agent.notices.all() == (), "one write in ten minutes makes no rival"
 
 
 async def test_at_rest_it_looks_when_the_node_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
