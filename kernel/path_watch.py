@@ -92,7 +92,9 @@ class PathWatch(AbstractContextManager["PathWatch"]):
                 return False
             return True
 
-        any(is_there(folder, _FOLDER) for folder in path.parents)
+        # Of a symbolic link the kernel watches what it leads to: that it leads elsewhere is heard of its folder.
+        of_folder = _FOLDER | _APPEARS if path.is_symlink() else _FOLDER
+        any(is_there(folder, of_folder) for folder in path.parents)
         if not is_there(path, _ITSELF):
             any(is_there(folder, _FOLDER | _APPEARS) for folder in path.parents)
             is_there(path, _ITSELF)  # it may have come meanwhile

@@ -69,6 +69,19 @@ async def test_what_becomes_of_a_file_is_heard(
         assert await hears(changes, lambda: done(path))
 
 
+async def test_that_a_link_leads_to_another_file_is_heard(watch: PathWatch, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link").symlink_to("one")
+
+    def lead_elsewhere() -> None:
+        (tmp_path / "new").symlink_to("other")
+        (tmp_path / "new").rename(tmp_path / "link")
+
+    with watch.listening(tmp_path / "link") as changes:
+        assert await hears(changes, lead_elsewhere)
+
+
 async def test_a_file_is_waited_for_through_the_folders_that_are_missing_too(watch: PathWatch, tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "file"
     for place in (tmp_path / "a", tmp_path / "a" / "b"):
