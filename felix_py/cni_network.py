@@ -76,6 +76,8 @@ class CniNetwork:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await (asyncio.sleep(LOOK_SECONDS) if put_back else self._removed(watch, folder))
+            if self._was_removed(folder):
+                await asyncio.sleep(SETTLING_SECONDS)
             put_back = self._was_removed(folder)
             await self.look(folder)
 
@@ -83,11 +85,9 @@ class CniNetwork:
         """Return when the installed file is gone, and the plugin is not."""
         while True:
             with watch.listening(folder / CONFLIST) as changes:
-                if not self._was_removed(folder):
-                    await changes.wait()
-                    continue
-            await asyncio.sleep(SETTLING_SECONDS)
-            return
+                if self._was_removed(folder):
+                    return
+                await changes.wait()
 
     async def look(self, folder: Path) -> bool:
         """Look once at what the conflist follows from; return whether the disk took what is to be installed."""

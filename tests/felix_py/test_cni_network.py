@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,24 @@ async def test_a_list_that_somebody_removes_is_put_back(
         assert here.types() == ["felix"]
         keeping.cancel()
     assert "10-felix.conflist was removed by somebody; it is put back" in caplog.text
+
+
+async def test_whoever_removes_the_list_has_time_for_the_plugin_whenever_the_next_look_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cni_network, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(cni_network, "SETTLING_SECONDS", settling := 0.2)
+    here = Installed(tmp_path)
+    (here.bin / "felix").touch()
+    await here.network.install()
+    with PathWatch() as watch:
+        keeping = asyncio.create_task(here.network.keep(watch))
+        for _ in range(2):  # the second where it was put back in the look before
+            removed_at = time.monotonic()
+            here.file.unlink()
+            await until(here.file.exists)
+            assert time.monotonic() - removed_at >= settling
+        keeping.cancel()
 
 
 async def test_a_list_that_is_removed_with_its_plugin_stays_away(tmp_path: Path) -> None:
