@@ -191,6 +191,10 @@ def _without(device: int, spec: RouteSpec) -> RouteSpec | None:
     return spec._replace(hops=hops) if hops else None
 
 
+def _leads_through(devices: AbstractSet[int], spec: RouteSpec) -> bool:
+    return any(hop.device in devices for hop in spec.hops)
+
+
 def unwanted(rib: Rib, prefixes: Iterable[Prefix]) -> Iterator[Prefix]:
     """Yield those of these prefixes for which no source has a resolved route."""
     tables = sorted(rib.in_use(), key=len, reverse=True)
@@ -264,6 +268,8 @@ class Round:
         self._unwanted: list[Prefix] = []
         self.plans: list[Plan] = []
         """What was taken so far."""
+        self._heard: set[Prefix] = set()
+        self._lost: list[tuple[int, int]] = []
 
     def puts(self) -> Iterator[tuple[Prefix, RouteSpec]]:
         """Yield the routes to put, for one reader."""
@@ -284,9 +290,27 @@ class Round:
         for plan in self._plans(self._unwanted):
             yield from self._take(Plan((), plan.remove)).remove
 
+    def heard(self, prefix: Prefix) -> None:
+        """Take in that an event told the FIB what the kernel holds of a prefix."""
+        self._heard.add(prefix)
+
+    def lost_device(self, device: int) -> None:
+        """Take in that a device went down or away: what was replaced may have led through it, and is gone as well."""
+        self._lost.append((len(self.plans), device))
+
     def before(self) -> dict[Prefix, RouteSpec | None]:
-        """Return what the kernel held of each prefix that was taken so far."""
-        return {prefix: spec for plan in self.plans for prefix, spec in plan.before().items()}
+        """Return what the kernel held of each prefix that was taken so far, less what it has dropped since.
+
+        Without those of which events spoke since then: what the FIB has of them is newer.
+        """
+        found: dict[Prefix, RouteSpec | None] = {}
+        for number, plan in enumerate(self.plans):
+            before, lost = plan.before(), {device for taken, device in self._lost if number < taken}
+            if lost:
+                gone = {prefix: None for prefix, spec in before.items() if spec and _leads_through(lost, spec)}
+                before.update(gone)
+            found.update(before)
+        return {prefix: spec for prefix, spec in found.items() if prefix not in self._heard}
 
     def _plans(self, prefixes: Iterable[Prefix]) -> Iterator[Plan]:
         left = iter(prefixes)
@@ -297,4 +321,6 @@ class Round:
         if plan:
             self._fib.carried_out(plan)
             self.plans.append(plan)
+            if self._heard:  # before this plan, which went by it
+                self._heard.difference_update(plan.before())
         return plan

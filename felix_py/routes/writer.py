@@ -50,6 +50,7 @@ class FibWriter:
         self._withdrawn: set[Prefix] = set()
         self._backoff = backoff or Backoff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._retry: asyncio.TimerHandle | None = None
+        self._under_way: Round | None = None
         self.refused: dict[Prefix, Refused] = {}
         self.repairs = self.puts = self.removes = self.silent_changes = 0
         self.foreign_changes = 0  # of routes of ours, put right or not
@@ -103,11 +104,14 @@ class FibWriter:
             self._withdrawn -= one.withdrawn
             for prefix in self.refused.keys() & due:
                 del self.refused[prefix]
+            self._under_way = one
             try:
                 refused = await self._kernel.apply(one.puts(), one.removals())
             except BaseException:  # cancelled half way: how far it got is unknown
                 self._write_again(one)
                 raise
+            finally:
+                self._under_way = None
             if not one.plans:
                 return
             self._log(one.plans, {refusal.prefix for refusal in refused})
@@ -133,6 +137,8 @@ class FibWriter:
     def foreign_change(self, event: RouteChanged, *, repair: bool) -> bool:
         """Take in a change made by another program; return True if it concerned a route of ours."""
         prefix = self.fib.fold(event)
+        if self._under_way is not None and event.spec.metric == self.fib.ownership.metric:
+            self._under_way.heard(event.prefix)
         if prefix is None:
             return False
         wanted = self._rib.best(prefix)
@@ -159,6 +165,8 @@ class FibWriter:
 
     def lost_device(self, device: int, among: Iterable[Prefix] | None = None) -> None:
         """A device went down or away: its routes are gone, with or without an event. among: as in the FIB."""
+        if self._under_way is not None:
+            self._under_way.lost_device(device)
         self._mark(self.fib.forget_device(device, among))
 
     def retry_refused(self) -> None:
@@ -176,7 +184,8 @@ class FibWriter:
         delay = self._backoff.next()
         for refusal in refused:
             self.refused[refusal.prefix] = refusal
-            self.fib.refuse(refusal.prefix, before[refusal.prefix])
+            if refusal.prefix in before:
+                self.fib.refuse(refusal.prefix, before[refusal.prefix])
             text = self._text(refusal.prefix, refusal.spec)
             log.warning("put route %s: %s; next try in %.1f s", text, refusal.text, delay)
         if self._retry is None:

@@ -208,6 +208,18 @@ def test_what_is_not_taken_yet_is_neither_planned_nor_held() -> None:
     assert list(puts) == [(REMOTE, HOLE)]
 
 
+def test_an_event_counts_less_than_a_plan_that_was_made_after_it() -> None:
+    rib, fib = Rib(), Fib()
+    rib.put_all(Source.LEARNED, {BLOCK: LEARNED, REMOTE: LEARNED})
+    one = Round(rib, fib, rib.take_changed(), ALL, portion=1)
+    next(puts := one.puts())
+    for prefix in (BLOCK, REMOTE):
+        fib.fold(RouteChanged(prefix, HOLE))
+        one.heard(prefix)
+    assert list(puts) == [(REMOTE, LEARNED)]
+    assert one.before() == {REMOTE: HOLE}
+
+
 def test_a_route_that_is_wanted_again_before_it_is_removed_stays() -> None:
     rib, fib = Rib(), Fib()
     fib.load([(BLOCK, LEARNED), (REMOTE, LEARNED)])

@@ -7,6 +7,9 @@ import logging
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from datastore.backoff import Backoff
 from felix_py.routes.fib import PORTION, Fib
@@ -14,10 +17,10 @@ from felix_py.routes.rib import Rib, Source
 from felix_py.routes.writer import LOGGED_ONE_BY_ONE, FibWriter
 from kernel.events import RouteChanged
 from kernel.netlink import KernelError
-from kernel.route import RouteSpec
+from kernel.route import NextHop, RouteSpec
 from net.prefix import Prefix
 from tests.felix_py.fake_node import BLOCK, DEVICE, HOLE, LEARNED, POD, REMOTE
-from tests.felix_py.fakes import FakeKernel, until
+from tests.felix_py.fakes import ETH0, FakeKernel, until
 
 FOREIGN = RouteSpec(3, hops=DEVICE.hops, metric=1030)
 
@@ -246,6 +249,47 @@ async def test_a_cancelled_batch_is_written_again_whole() -> None:
     one.kernel.open.set()
     await one.write_when_woken()
     assert one.kernel.held(POD) == DEVICE
+
+
+OLD, NEW = replace(ETH0, index=7, name="old"), ETH0
+MEANWHILE = ("old down", "new down", "foreign removal", "foreign replacement", "replacement in our name")
+
+
+@given(held=st.booleans(), meanwhile=st.lists(st.sampled_from(MEANWHILE), max_size=4), cancelled=st.booleans())
+def test_what_a_batch_did_not_write_is_known_as_the_kernel_holds_it_whatever_happened_meanwhile(
+    *, held: bool, meanwhile: list[str], cancelled: bool
+) -> None:
+    asyncio.run(_unwritten(held, meanwhile, cancelled))
+
+
+async def _unwritten(held: bool, meanwhile: list[str], cancelled: bool) -> None:
+    one = Writing([(POD, DEVICE)] * held)
+    await one.writer.read_all()
+    one.rib.put(Source.LEARNED, POD, LEARNED)
+    one.kernel.refused[POD] = "no"
+    one.kernel.open.clear()
+    writing = asyncio.create_task(one.writer.write())
+    await until(lambda: one.writer.fib.held.get(POD) == LEARNED)
+    for event in meanwhile:
+        _happen(one, event)
+    if cancelled:
+        writing.cancel()
+    one.kernel.open.set()
+    await asyncio.wait([writing])
+    actual = one.kernel.held(POD)
+    assert one.writer.fib.held.get(POD) == (actual if actual and one.writer.fib.ownership.has(actual) else None)
+
+
+def _happen(one: Writing, event: str) -> None:
+    if event in ("old down", "new down"):
+        link = OLD if event == "old down" else NEW
+        one.kernel.set_link(replace(link, up=False))
+        one.writer.lost_device(link.index)
+    elif event != "foreign removal":
+        spec = FOREIGN if event == "foreign replacement" else DEVICE._replace(hops=(NextHop(9),))
+        one.writer.foreign_change(one.kernel.foreign_put(POD, spec), repair=True)
+    elif one.kernel.held(POD):
+        one.writer.foreign_change(one.kernel.foreign_remove(POD), repair=True)
 
 
 async def test_a_batch_that_fails_is_due_again_and_the_error_rises() -> None:
