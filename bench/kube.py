@@ -1,7 +1,7 @@
 """What addresses and pods cost on the Kubernetes API: `python -m bench.kube [ROUNDS]`.
 
-ADD and DEL beside Debian's plugins (`bench.kube_cni`), the requests that an ADD waits for (`bench.answer_requests`),
-addresses beside bare creates by the same client (`bench.assigns`).
+ADD and DEL beside Debian's plugins (`bench.kube_cni`), the requests that each costs (`bench.verb_requests`), addresses
+beside bare creates by the same client (`bench.assigns`).
 
 Each has a real API server of its own: what an agent makes in the first would be in the second's way. `make kube-assets`
 builds its programs, once.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bench import answer_requests, assigns, kube_cni
+from bench import assigns, kube_cni, verb_requests
 from bench.api_server import api_server
 from bench.cni import PEERS, be_a_node
 from bench.result import report, rounds_of
@@ -28,12 +28,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with api_server() as bed:
             rows, remarks = kube_cni.measure(bed, rounds)
-            rows.append(answer_requests.row(bed, rounds))
+            counted, of_verbs = verb_requests.measure(bed, rounds)
         with api_server() as bed:
             more_rows, more_remarks = assigns.measure(bed, rounds)
     except AssetsError as missing:
         raise SystemExit(f"bench kube: {missing}") from None
-    report("kube", [*rows, *more_rows], rounds, [*remarks, *more_remarks])
+    report("kube", [*rows, *counted, *more_rows], rounds, [*remarks, *of_verbs, *more_remarks])
     return 0
 
 

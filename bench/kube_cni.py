@@ -1,7 +1,7 @@
 """What an ADD and a DEL cost on the Kubernetes API: the shim before a real agent, beside Debian's ptp with host-local.
 
 As in `bench.cni`, and on a real API server: each pod is a Pod object of it that exists before its ADD and is deleted
-after its DEL, both unmeasured. The agent has the rights of a node and no more. Requests are counted by the API server.
+after its DEL, both unmeasured. The agent has the rights of a node and no more.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench.api_server import requests
 from bench.cni import PEER_NAME, VERBS, Plugin, PodNetns, agent, alone, files, peer, pods, rates, rows
-from bench.result import Row, figure, rate
+from bench.result import Row, rate
 from datastore.kinds.node import Node
 from datastore.kinds.pods import WorkloadEndpoint
 from datastore.kube.client import ApiClient
@@ -87,18 +86,15 @@ class Pods:
             await client.close()
 
 
-def one_round(plugin: Plugin, made: Pods, bed: Bed) -> tuple[dict[str, float], dict[str, Counter[str]]]:
-    """Return what was measured, by its name, and the requests of each verb alone."""
+def one_round(plugin: Plugin, made: Pods) -> dict[str, float]:
+    """Return what was measured, by its name."""
     found: dict[str, float] = {}
-    asked: dict[str, Counter[str]] = {}
     with files(plugin) as ready_made, made.scheduled(ALONE) as ready:
         for verb in VERBS:
-            before = asyncio.run(requests(bed))
             found[f"CNI {verb} alone"] = median(alone(plugin, verb, ready, *ready_made))
-            asked[verb] = asyncio.run(requests(bed)) - before
     for together, times in BATCHES.items():
         found |= rates(plugin, made.scheduled, together, times)
-    return found, asked
+    return found
 
 
 def measure(bed: Bed, rounds: int) -> tuple[list[Row], list[str]]:
@@ -106,20 +102,15 @@ def measure(bed: Bed, rounds: int) -> tuple[list[Row], list[str]]:
     asyncio.run(furnish(bed))
     url = f"kubernetes://{bed.control_plane.kubeconfig_of(ACCOUNT)}"
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    asked: dict[str, list[Counter[str]]] = {verb: [] for verb in VERBS}
     with tempfile.TemporaryDirectory(prefix="felix-bench-") as name, agent(Path(name), url) as ours:
         plugins, made = [ours, peer(Path(name))], Pods(bed)
         for number in range(rounds + 1):
             for plugin in plugins if number % 2 else reversed(plugins):
-                measured, requested = one_round(plugin, made, bed)
+                measured = one_round(plugin, made)
                 if number:
                     found[plugin.name].append(measured)
-                    for verb in VERBS if plugin is ours else ():
-                        asked[verb].append(requested[verb])
     mine, theirs = found[ours.name], found[PEER_NAME]
-    counted = [figure(f"requests for one {verb}", [one.total() / ALONE for one in asked[verb]], "") for verb in VERBS]
-    remarks = [_requests(verb, sum(asked[verb], Counter()), rounds * ALONE) for verb in VERBS]
-    return [*rows(mine, theirs), *beside_calicos(mine, theirs), *counted], [CALICO, *remarks]
+    return [*rows(mine, theirs), *beside_calicos(mine, theirs)], [CALICO]
 
 
 def beside_calicos(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]]) -> Iterator[Row]:
@@ -128,8 +119,3 @@ def beside_calicos(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping
     for together in BATCHES:
         name = f"CNI ADDs/s, {together} at once"
         yield rate(f"{name}, beside Calico's", [one[name] for one in ours], calicos, "Calico, scaled", "/s")
-
-
-def _requests(verb: str, counted: Mapping[str, int], calls: int) -> str:
-    each = ", ".join(f"{count / calls:.2f} {what}" for what, count in sorted(counted.items()) if count * 20 > calls)
-    return f"requests of one {verb} alone: {sum(counted.values()) / calls:.2f} ({each})"
