@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -20,7 +20,8 @@ from bench.routers import Ours
 
 LEARNED, OF_EACH_PEER = (0, 10_000, 100_000), 10_000  # of one peer more than 20,000 are refused
 CALLS = 20
-PODS, IN_A_GROUP = 250, 25
+HELD = (0, 75, 150, 225)  # pods; the last of the 25 that come to these is the 250th
+COMING = 25
 TOGETHER = (10, 50)
 PEERS, UPDATES_EACH = 10, 1000
 
@@ -51,20 +52,29 @@ def _plugin(made: Rig[Ours], routes: int) -> Plugin:
     return shim(made.router.folder, made.router.agent)
 
 
-def adds(rounds: int, count: int = PODS, size: int = IN_A_GROUP) -> list[list[float]]:
-    """Return for each round the median milliseconds of an ADD, for one group of pods after the other."""
-    found = []
-    groups = [slice(first, first + size) for first in range(0, count, size)]
-    with rig(Ours, 1) as made:
-        plugin = _plugin(made, 0)
+def adds(rounds: int, held: Sequence[int] = HELD, coming: int = COMING) -> dict[int, list[float]]:
+    """Return the median milliseconds of an ADD in each round, by how many pods the node has before."""
+    found: dict[int, list[float]] = {count: [] for count in held}
+    with ExitStack() as stack:
+        nodes = {count: stack.enter_context(_with_pods(count)) for count in held}
         for number in range(rounds + 1):
-            with files(plugin) as ready_made, pods(count) as ready:
-                took = alone(plugin, "ADD", ready, *ready_made)
-                for group in groups:
-                    at_once(plugin, "DEL", ready[group], *ready_made)
-            if number:
-                found.append([median(took[group]) for group in groups])
+            for count in held if number % 2 else reversed(held):
+                with files(nodes[count]) as ready_made, pods(coming) as ready:
+                    took = median(alone(nodes[count], "ADD", ready, *ready_made))
+                    at_once(nodes[count], "DEL", ready, *ready_made)
+                if number:  # the round before the first warms up
+                    found[count].append(took)
     return found
+
+
+@contextmanager
+def _with_pods(count: int) -> Iterator[Plugin]:
+    """Return the plugin of a node that has so many pods."""
+    with rig(Ours, 1) as made, pods(count) as ready:
+        plugin = _plugin(made, 0)
+        with files(plugin) as ready_made:
+            alone(plugin, "ADD", ready, *ready_made)
+        yield plugin
 
 
 def block_writes(rounds: int, together: Sequence[int] = TOGETHER) -> Iterator[Row]:
@@ -119,14 +129,13 @@ def _p99(found: Sequence[float]) -> float:
 def main(arguments: Sequence[str]) -> int:
     rounds = rounds_of(arguments)
     by_routes, by_pods = dels(rounds), adds(rounds)
-    first, last = [one[0] for one in by_pods], [one[-1] for one in by_pods]
     rows = [
         *(
             duration(f"DEL with {routes:,} learned routes", found, by_routes[0], "with none", "ms")
             for routes, found in by_routes.items()
             if routes
         ),
-        duration(f"ADD of the {PODS}th pod", last, first, "the first", "ms"),
+        duration(f"ADD of the {HELD[-1] + COMING}th pod", by_pods[HELD[-1]], by_pods[0], "the first", "ms"),
         *block_writes(rounds),
         while_routes_arrive(rounds),
     ]
@@ -136,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
         "ms",
         {
             "DEL": [(routes / 1000, median(found)) for routes, found in by_routes.items()],
-            "ADD": [(n * IN_A_GROUP / 10, median(each)) for n, each in enumerate(zip(*by_pods, strict=True))],
+            "ADD": [(count / 10, median(found)) for count, found in by_pods.items()],
         },
     )
     report("growth", rows, rounds, picture=picture)

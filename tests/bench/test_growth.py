@@ -10,8 +10,9 @@ def test_a_del_is_measured_by_how_many_routes_the_node_has() -> None:
     assert {routes: len(times) for routes, times in found.items()} == {0: 1, 10: 1}
 
 
-def test_adds_are_measured_in_groups_from_the_first_pod_to_the_last() -> None:
-    assert [len(groups) for groups in adds(rounds=2, count=6, size=3)] == [2, 2]
+def test_an_add_is_measured_by_how_many_pods_the_node_has() -> None:
+    found = adds(rounds=2, held=(0, 3), coming=2)
+    assert {pods: len(times) for pods, times in found.items()} == {0: 2, 3: 2}
 
 
 def test_the_writes_of_blocks_are_counted_and_one_for_each_pod_is_the_most() -> None:
