@@ -22,7 +22,7 @@ from bgp.exabgp_errors import LOAD_FAILED, exit_cause, other_release, printable,
 from bgp.exabgp_json import LineBuffer, answer
 from bgp.repeated_lines import RepeatedLines
 from bgp.speaker import Neighbour
-from bgp.update import COMPARE, UPDATE
+from bgp.update import COMPARE, UPDATE, one_by_one
 
 TERMINATE_SECONDS = 2.0
 PIPE_BYTES = 1 << 20  # ExaBGP stops, timers and all, while its output pipe is full
@@ -50,7 +50,8 @@ class ExaBGPProcess:
     """A process started with `start`, which waits until it is told to `begin`, and stopped with `end`.
 
     decode: returns the event in a line that begins with `{`, `update ` or `compare `, or None. Raises ValueError,
-    LookupError or TypeError: the line is malformed; it is logged and skipped.
+    LookupError or TypeError: the line is malformed; of what it holds only the UPDATE that can't be read is skipped, and
+    logged.
     answer_seconds: how long a batch may go without an answer or an event before the process counts as hanging: while
     peers send much, answers come late, but not EVENTS_FACTOR times as late. It may be changed.
     """
@@ -223,6 +224,10 @@ class ExaBGPProcess:
         try:
             event = self._decode(line)
         except (ValueError, LookupError, TypeError) as error:
+            if len(parts := one_by_one(line)) > 1:
+                for part in parts:
+                    self._on_event(part)
+                return
             self._warn(f"decode ExaBGP's line {line[:200]!r}: {error!r}; the line is skipped")
             return
         if event is not None and self.ready:

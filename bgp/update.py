@@ -53,6 +53,28 @@ def event(line: bytes) -> SpeakerEvent | None:
     return UpdatesReceived(peer, tuple([received(peer, body, families) for body in _bodies(bytes.fromhex(messages))]))
 
 
+def one_by_one(line: bytes) -> list[bytes]:
+    """Return the lines that say the same a message at a time, where a line has several: each may be malformed.
+
+    What stands behind a message whose length is wrong is the last one.
+    """
+    *start, written = line.split(b" ")
+    if not line.startswith(UPDATE):
+        return [line]
+    try:
+        messages = bytes.fromhex(written.decode("ascii"))
+    except ValueError:
+        return [line]
+    found, begin = [], 0
+    while begin < len(messages):
+        end = begin + int.from_bytes(messages[begin + 16 : begin + 18])
+        if end < begin + _HEADER_BYTES:
+            end = len(messages)
+        found.append(b" ".join((*start, messages[begin:end].hex().encode())))
+        begin = end
+    return found
+
+
 def _bodies(messages: bytes) -> Iterator[bytes]:
     """Yield what of each message stands behind its header. Raises ValueError, IndexError: one is cut."""
     begin = 0

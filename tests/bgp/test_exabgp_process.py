@@ -10,8 +10,11 @@ import sys
 import pytest
 
 from bgp import exabgp_json
-from bgp.events import PeerUp, SpeakerEvent, SpeakerStarted
+from bgp.events import PeerUp, SpeakerEvent, SpeakerStarted, UpdatesReceived
 from bgp.exabgp_process import EVENTS_FACTOR, ExaBGPError, ExaBGPProcess
+from bgp.update import event
+from tests.bgp.raw_peer import UPDATE, message, networks
+from tests.bgp.raw_peer import update_body as body
 
 UP = {"type": "state", "neighbor": {"address": {"local": "192.0.2.1", "peer": "192.0.2.2"}, "state": "up"}}
 PATIENCE = 30.0
@@ -66,6 +69,23 @@ async def test_a_malformed_line_is_skipped() -> None:
     process._on_line(b"{")
     process._on_line(json.dumps(UP).encode())
     assert [events.get_nowait() for _ in range(events.qsize())] == [SpeakerStarted(), PeerUp("192.0.2.2")]
+
+
+async def test_of_updates_that_came_together_only_the_malformed_one_is_skipped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events: asyncio.Queue[SpeakerEvent] = asyncio.Queue()
+    process = ExaBGPProcess(event, events, 1.0)
+    process.mark_ready()
+    malformed = body(b"\x40\x01\x01\x09", networks("10.65.3.0/26"))
+    before, behind = (body(withdrawn=networks(each)) for each in ("10.65.1.0/26", "10.65.2.0/26"))
+    together = b"".join(message(UPDATE, each) for each in (before, malformed, behind))
+    process._on_line(f"update 192.0.2.2 - {together.hex()}".encode())
+    events.get_nowait()
+    found = [events.get_nowait() for _ in range(events.qsize())]
+    updates = [update for each in found if isinstance(each, UpdatesReceived) for update in each.updates]
+    assert [str(path.prefix) for update in updates for path in update.withdrawn] == ["10.65.1.0/26", "10.65.2.0/26"]
+    assert len(caplog.messages) == 1 and malformed.hex() in caplog.messages[0]
 
 
 async def test_lines_that_a_peer_causes_are_counted_and_not_all_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from bgp import exabgp_json
 from bgp.events import AnnouncedPath, EndOfRib, SpeakerEvent, UpdateReceived, UpdatesReceived, WithdrawnPath
 from bgp.exabgp_launcher.plain_updates import Session, is_plain, is_right, is_usual
 from bgp.speaker import AsPathSegment, Attributes
-from bgp.update import event, received
+from bgp.update import event, one_by_one, received
 from net.prefix import Prefix, pack
 from tests.bgp.raw_peer import BOTH, EXTENDED, OPTIONAL, UPDATE, WELL_KNOWN, attribute, networks
 from tests.bgp.raw_peer import message as whole
@@ -98,6 +98,16 @@ def ask() -> Iterator[Ask]:
 
 
 # What is decoded
+
+
+def test_a_line_of_several_messages_is_as_many_lines_and_what_is_no_message_stands_alone() -> None:
+    one, other = whole(UPDATE, body(MANDATORY, networks("10.65.1.0/26"))), whole(UPDATE, body())
+    cut, short = other[:-1], bytes(16) + b"\0\1" + other[18:]
+    for last in (cut, short, b"\0"):
+        line = b"update 192.0.2.2 ipv4 " + (one + other + last).hex().encode()
+        assert one_by_one(line) == [b"update 192.0.2.2 ipv4 " + each.hex().encode() for each in (one, other, last)]
+    for line in (b"{}", b"update 192.0.2.2 - zz", b"compare 192.0.2.2 - 00 {}"):
+        assert one_by_one(line) == [line]
 
 
 def test_ipv6_has_its_own_next_hop_and_shares_the_rest() -> None:
