@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from kernel.message import (
     ACK,
-    DONE,
     DUMP,
     DUMP_INTERRUPTED,
     ERROR,
@@ -148,9 +148,18 @@ class NetlinkSocket:
                         raise KernelError(f"{tried}: {explain(result.errno, result.text)}", result.errno)
                 yield part
         finally:
-            # A socket carries one dump at a time (EBUSY), so this one is read to its end.
-            while not finished:
-                finished = any(item.kind in (ERROR, DONE) for item in messages(self.socket.recv(CHUNK)))
+            if not finished:
+                self._drop_rest()
+
+    def _drop_rest(self) -> None:
+        """Read a dump to its end, unseen: a socket carries one at a time (EBUSY).
+
+        What was read last may have been the end already. The kernel makes the next part of a dump whenever one is read,
+        so where there is nothing to read, there is no more of it.
+        """
+        with suppress(BlockingIOError):
+            while True:
+                self.socket.recv(CHUNK, socket.MSG_DONTWAIT)
 
 
 def _grow(netlink: socket.socket, force: int, plain: int, size: int) -> None:

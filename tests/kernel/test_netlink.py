@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import errno
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from kernel import link_codec
-from kernel.message import ACK, CREATE, EXCLUSIVE, message, text
+from kernel.message import ACK, CREATE, EXCLUSIVE, Message, message, take_messages, text
 from kernel.netlink import KernelError, NetlinkSocket
 from kernel.netns import inside
 from kernel.route import GET_ROUTE, dump_request
 from tests.kernel.netns import Namespace
 
 NETLINK_GENERIC = 16
+PATIENCE_SECONDS = 10
 GET_FAMILY, CONTROLLER = 3, 0x10  # CTRL_CMD_GETFAMILY, GENL_ID_CTRL
 
 
@@ -59,6 +62,24 @@ def test_a_dump_left_early_does_not_disturb_the_next_one(netlink: NetlinkSocket,
     node.batch("".join(f"route add blackhole 10.9.{n // 250}.{n % 250}\n" for n in range(2000)))
     for _ in netlink.dump_parts(GET_ROUTE, dump_request(4), "read the routes"):
         break
+    assert len(netlink.dump(GET_ROUTE, dump_request(4), "read the routes")) > 2000
+
+
+@pytest.mark.parametrize("of", ["the first", "the last"])
+def test_an_answer_that_cannot_be_read_ends_a_dump_and_does_not_disturb_the_next_one(
+    netlink: NetlinkSocket, node: Namespace, of: str
+) -> None:
+    node.batch("".join(f"route add blackhole 10.9.{n // 250}.{n % 250}\n" for n in range(2000)))
+
+    def take(datagram: bytes, sequence: int, found: list[Message]) -> Message | None:
+        if take_messages(datagram, sequence, found) or of == "the first":
+            raise ValueError("cut")
+        return None
+
+    # Else the test would wait for ever where the dump does.
+    netlink.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE_SECONDS, 0))
+    with pytest.raises(ValueError, match="cut"):
+        list(netlink.dump_values(GET_ROUTE, dump_request(4), "read the routes", take))
     assert len(netlink.dump(GET_ROUTE, dump_request(4), "read the routes")) > 2000
 
 
