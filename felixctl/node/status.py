@@ -33,6 +33,8 @@ def report(status: AgentStatus, now: float) -> Iterator[str]:
     yield from section("Problems of this host", map(str, status.progress.in_the_way), Colour.BAD)
     refused = (f"{prefix}: {reason}" for prefix, reason in status.refused_routes.items())
     yield from section("Routes refused by the kernel", refused, Colour.BAD)
+    down = (f"{tunnel.device}: {tunnel.problem}" for tunnel in status.tunnels.values() if tunnel.problem)
+    yield from section("Tunnels that are not as pools want them", down, Colour.BAD)
     yield from _held_back(peers)
     yield from _refused(peers)
     yield from _near_limits(peers)

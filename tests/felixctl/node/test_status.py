@@ -152,3 +152,9 @@ def test_a_locked_datastore_is_told_beside_a_ready_agent() -> None:
 def test_routes_that_the_kernel_refuses_are_told_with_the_reason() -> None:
     text = report(refused_routes={"10.65.1.7/32": "No such device (ENODEV)"})
     assert "Routes refused by the kernel:\n  10.65.1.7/32: No such device (ENODEV)\n" in text
+
+
+def test_a_tunnel_that_is_not_as_pools_want_it_is_told_with_the_reason() -> None:
+    tunnels = {"ipip": {"device": "tunl0", "problem": "bring up tunl0: this kernel has no IPIP"}}
+    assert "want them:\n  tunl0: bring up tunl0: this kernel has no IPIP\n" in report(tunnels=tunnels)
+    assert "tunl0" not in report(tunnels={"ipip": {"device": "tunl0", "up": True}})
