@@ -101,6 +101,7 @@ class AgentServer:
 
     async def _listen(self, socket_path: Path) -> None:
         """Listen on a socket that is made anew, and no more on the one before. Raises OSError."""
+        socket_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # as process.py makes it
         with suppress(FileNotFoundError):
             socket_path.unlink()
         mask = os.umask(0o117 if group_comes_in(socket_path.parent) else 0o177)

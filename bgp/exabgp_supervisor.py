@@ -36,7 +36,7 @@ import pwd
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -101,7 +101,6 @@ class ExaBGP:
         self._supervisor: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._envfile, "")
         self._waiting = self._made()
         with contextlib.suppress(OSError):  # the first `reload` tries again
@@ -291,6 +290,7 @@ class ExaBGP:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             async with self._file:
                 self._changed.clear()
+                put_back({self._conf: exabgp_config.render(self._wanted), self._envfile: ""})
                 life = await self._start(self._wanted)
 
     async def _start(self, speaker: Speaker) -> Life:
@@ -412,14 +412,24 @@ def _without(missing: Collection[str], seconds: float) -> str:
 def write_private(path: Path, text: str) -> Path:
     """Write a file that only its owner may read, from the first moment on; return its path.
 
-    So may a group that has the folder: an agent in it collects what is asked for by `felixctl node diags`.
+    So may a group that has the folder: an agent in it collects what is asked for by `felixctl node diags`. The
+    folder is made where somebody has removed it.
     """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         if group_comes_in(path.parent):
             os.fchmod(file.fileno(), 0o640)  # whatever the umask is
         file.write(text)
     return path
+
+
+def put_back(files: Mapping[Path, str]) -> None:
+    """Write those of these files that somebody has removed."""
+    with contextlib.suppress(OSError):  # ExaBGP's start says which it misses
+        for path, text in files.items():
+            if not path.exists():
+                write_private(path, text)
 
 
 def own_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Literal
@@ -64,6 +65,14 @@ async def test_a_socket_that_somebody_removes_is_made_anew_for_the_next_agent(tm
             await until(lambda: newer.replayed, "the newer agent's replay")
         finally:
             await newer.stop_agent()
+
+
+async def test_a_folder_that_somebody_removes_is_made_anew_for_the_next_agent(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, sidecar, _):
+        socket = tmp_path / "bgp" / "other.sock"
+        async with AgentServer(sidecar).listening(socket):
+            shutil.rmtree(socket.parent)
+            await until(socket.exists, "the socket in a folder made anew")
 
 
 async def test_while_it_begins_to_listen_what_others_make_has_its_usual_mode(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import random
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -342,6 +343,21 @@ async def test_a_killed_exabgp_comes_back_with_its_sessions(tmp_path: Path) -> N
         assert await one.exabgp.send(exabgp_commands.announce(OURS)) == [True, True]
         await one.wait_for(PeerUp(address(2)), after=back)
         await two.wait_until(lambda: two.routes(1) == OURS)
+
+
+async def test_a_folder_that_somebody_removes_is_made_anew_for_the_next_start_and_the_next_configuration(
+    tmp_path: Path,
+) -> None:
+    async with mesh(tmp_path, 1, 2) as (one, _), node(tmp_path / "3") as three:
+        assert one.exabgp.pid
+        shutil.rmtree(tmp_path / "1")
+        os.kill(one.exabgp.pid, signal.SIGKILL)
+        stopped = await one.wait_for(SpeakerStopped("it was ended by SIGKILL"))
+        await one.wait_for(PeerUp(address(2)), after=stopped)
+        shutil.rmtree(tmp_path / "1")
+        await three.exabgp.reload(speaker(3, 1))
+        await one.exabgp.reload(speaker(1, 2, 3))
+        await one.wait_for(PeerUp(address(3)))
 
 
 async def test_whatever_dies_while_sessions_change_the_last_configuration_wins(tmp_path: Path) -> None:
