@@ -1,4 +1,4 @@
-"""How what a peer sends is read from its socket: all there is at once, in messages of kinds that there are."""
+"""How what a peer sends is read from its socket: all there is at once, in messages of kinds that may come."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from bgp.exabgp_launcher.replacement import ReplacedFunction, Replacement
 
 READ_BYTES = 65536
+OPEN, KEEPALIVE = 1, 4  # RFC 4271 §4.1
+FSM_ERROR, IN_OPEN_CONFIRM, IN_ESTABLISHED = 5, 2, 3  # RFC 6608
 
 
 def replacements() -> list[Replacement]:
@@ -15,7 +17,7 @@ def replacements() -> list[Replacement]:
 
     return [
         ReplacedFunction(Connection, "_reader", ("self", "number"), read_ahead(Connection._reader)),
-        ReplacedFunction(Connection, "reader", ("self",), refuse_kind_0(Connection.reader)),
+        ReplacedFunction(Connection, "reader", ("self",), refuse_second_open(refuse_kind_0(Connection.reader))),
     ]
 
 
@@ -32,6 +34,29 @@ def refuse_kind_0(released: Callable[[Any], Iterator[Any]]) -> Callable[[Any], I
             if length and not kind and refusal is None:
                 yield length, kind, header, body, NotifyError(1, 3, 'can not decode message of type "0"')
                 return
+            yield length, kind, header, body, refusal
+
+    return reader
+
+
+def refuse_second_open(released: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+    """Return Connection.reader that refuses an OPEN in a connection that has had one (RFC 4271 §8.2.2, event 19).
+
+    As released a session in which one comes goes on, and what was said in it passes for what was negotiated. From an
+    OPEN to the first KEEPALIVE the session is in OpenConfirm.
+    """
+    from exabgp.reactor.network.error import NotifyError
+
+    def reader(connection: Any) -> Iterator[Any]:
+        for length, kind, header, body, refusal in released(connection):
+            state = getattr(connection, "felix_state", None)
+            if kind == OPEN and state is not None and refusal is None:
+                yield length, kind, header, body, NotifyError(FSM_ERROR, state, "an OPEN in a session that has had one")
+                return
+            if kind == OPEN:
+                connection.felix_state = IN_OPEN_CONFIRM
+            elif kind == KEEPALIVE:
+                connection.felix_state = IN_ESTABLISHED
             yield length, kind, header, body, refusal
 
     return reader

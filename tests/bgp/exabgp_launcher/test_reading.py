@@ -63,3 +63,16 @@ def test_an_error_that_ends_a_connection_is_named(name: str) -> None:
     with pytest.raises(LostConnection, match=name):
         list(read(connection, 4))
     assert connection.io is None
+
+
+@pytest.mark.parametrize(("between", "subcode"), [([], reading.IN_OPEN_CONFIRM), ([reading.KEEPALIVE], 3)])
+def test_a_second_open_in_a_connection_is_an_error_of_the_state_that_it_comes_in(
+    between: list[int], subcode: int
+) -> None:
+    connection = SimpleNamespace()
+    kinds = iter([reading.OPEN, *between, reading.OPEN])
+    read = reading.refuse_second_open(lambda _: iter([(29, next(kinds), b"", b"", None)]))
+    before = [next(read(connection)) for _ in range(1 + len(between))]
+    assert [refusal for *_, refusal in before] == [None] * len(before)
+    [(*_, refusal)] = read(connection)
+    assert (refusal.code, refusal.subcode) == (5, subcode)
