@@ -19,6 +19,7 @@ from datastore.notices import Notice
 
 _PREFIX = "projectcalico.org/"
 _FILTERS = "BGP filters are not implemented"
+_SELECTS_NOTHING = "it selects nothing: the sessions that followed from it are ended, and none is made"
 
 
 def held_back(peer: BGPPeer | None) -> str | None:
@@ -71,7 +72,8 @@ def _of_no_mesh(configuration: BGPConfiguration) -> Iterator[Notice]:
 def peer_notices(peer: BGPPeer, *, has_secrets: bool = False) -> tuple[Notice, ...]:
     """Return what is set and not obeyed. has_secrets: as for a configuration."""
     notices = _without_secrets(PEER.notices(peer), has_secrets=has_secrets)
-    return (*_of_faults(peer), *notices, *annotation_notices(peer))
+    unread = (notice_of(peer, field, NotObeyed(fault, _SELECTS_NOTHING)) for field, fault in peer.unread_selectors())
+    return (*unread, *_of_faults(peer), *notices, *annotation_notices(peer))
 
 
 def _of_faults(resource: BGPConfiguration | BGPPeer) -> Iterator[Notice]:

@@ -86,8 +86,11 @@ def _overridden_by(winner: Candidate) -> NotObeyed:
 
 
 def _without_session(own: Node | None, inputs: PeeringInputs, peers: Iterable[BGPPeer]) -> Iterator[Notice]:
-    """Yield a notice for each BGPPeer of this node from which no session can follow."""
-    for peer in peers:
+    """Yield a notice for each BGPPeer of this node from which no session can follow.
+
+    But for those with a selector that can't be read, of which there is one in bgp/notices.py.
+    """
+    for peer in filter(_is_read, peers):
         if own is None or peer.spec.local_workload_selector or not peer.starts_at(own.name, own.labels):
             continue
         if peer.address is not None:
@@ -118,7 +121,7 @@ def of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[
     felixctl says it too, of what it has just written.
     """
     names = {node.name for node in nodes}
-    selecting = {peer.spec.node_selector: peer for peer in peers if peer.spec.node_selector}
+    selecting = {peer.spec.node_selector: peer for peer in filter(_is_read, peers) if peer.spec.node_selector}
     labels = [(node.name, node.labels) for node in nodes] if selecting else []  # made up anew for each look
     unmatched = {text for text, peer in selecting.items() if not any(peer.starts_at(*each) for each in labels)}
     for peer in peers:
@@ -126,3 +129,7 @@ def of_no_node(nodes: Collection[Node], peers: Collection[BGPPeer]) -> Iterator[
             yield notice_of(peer, "spec.node", _NO_NODE_OF_THAT_NAME)
         elif peer.spec.node_selector in unmatched:
             yield notice_of(peer, "spec.nodeSelector", _NO_SUCH_NODE)
+
+
+def _is_read(peer: BGPPeer) -> bool:
+    return not any(True for _ in peer.unread_selectors())

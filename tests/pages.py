@@ -43,7 +43,8 @@ of a Namespace, that nothing reads; and such an annotation `felix-py/…` of any
 
 What felixctl refuses to write and kubectl does not is read all the same, and yields a notice: what is wrong with
 selectors, uses and blockSize of an IPPool, which gives no more addresses then, while those that are given are routed;
-what of an IPReservation is no network, while the rest is reserved; maxBlocksPerHost of an IPAMConfig without
+a selector of a BGPPeer, which selects nothing then, as in Calico, so that its sessions end at once, not with the next
+restart; what of an IPReservation is no network, while the rest is reserved; maxBlocksPerHost of an IPAMConfig without
 strictAffinity, which `felixctl ipam configure` alone refuses, as calicoctl does; what a BGPConfiguration sets for the
 mesh while `nodeToNodeMeshEnabled` is false; and what one named `node.NAME` sets for the whole cluster.
 

@@ -20,7 +20,6 @@ from datastore.field_types import (
     Community,
     Items,
     PeerText,
-    SelectorText,
     one_of,
 )
 from datastore.fields import Address, Network
@@ -160,11 +159,11 @@ def _seconds(written: str | None) -> float | None:
 
 class BGPPeerSpec(Spec):
     node: Annotated[str, Field(max_length=253)] | None = None
-    node_selector: SelectorText | None = Field(default=None, alias="nodeSelector")
+    node_selector: str | None = Field(default=None, alias="nodeSelector")
     peer_ip: PeerText | None = Field(default=None, alias="peerIP")
     as_number: AsNumber | None = Field(default=None, alias="asNumber")
     local_as_number: AsNumber | None = Field(default=None, alias="localASNumber")
-    peer_selector: SelectorText | None = Field(default=None, alias="peerSelector")
+    peer_selector: str | None = Field(default=None, alias="peerSelector")
     keep_original_next_hop: bool | None = Field(default=None, alias="keepOriginalNextHop")
     next_hop_mode: Literal["Auto", "Self", "Keep"] | None = Field(default=None, alias="nextHopMode")
     password: Password | None = None
@@ -177,7 +176,7 @@ class BGPPeerSpec(Spec):
     ttl_security: Annotated[int, Field(ge=0, le=255)] | None = Field(default=None, alias="ttlSecurity")
     reachable_by: AddressText | None = Field(default=None, alias="reachableBy")
     filters: Items[str] = ()
-    local_workload_selector: SelectorText | None = Field(default=None, alias="localWorkloadSelector")
+    local_workload_selector: str | None = Field(default=None, alias="localWorkloadSelector")
     reverse_peering: Literal["Auto", "Manual"] = Field(default="Auto", alias="reversePeering")
 
     @model_validator(mode="before")
@@ -254,6 +253,16 @@ class BGPPeer(Resource):
         times = {"maxRestartTime": spec.max_restart_time, "keepaliveTime": spec.keepalive_time}
         yield from _faults(fields.seconds, times)
 
+    def unread_selectors(self) -> Iterator[tuple[str, str]]:
+        """Yield each field with a selector that can't be read, and why: it selects nothing, as in Calico."""
+        spec = self.spec
+        selectors = {
+            "nodeSelector": spec.node_selector,
+            "peerSelector": spec.peer_selector,
+            "localWorkloadSelector": spec.local_workload_selector,
+        }
+        yield from _faults(selector.parse, selectors)
+
     @property
     def is_global(self) -> bool:
         """True if every node is on the local side."""
@@ -263,11 +272,19 @@ class BGPPeer(Resource):
         """True if this node is on the local side."""
         if self.spec.node:
             return self.spec.node == node
-        return not self.spec.node_selector or selector.parse(self.spec.node_selector).matches(labels)
+        return not self.spec.node_selector or _selects(self.spec.node_selector, labels)
 
     def leads_to(self, labels: selector.Labels) -> bool:
         """True if a node with these labels is on the remote side by peerSelector."""
-        return bool(self.spec.peer_selector) and selector.parse(self.spec.peer_selector or "").matches(labels)
+        return bool(self.spec.peer_selector) and _selects(self.spec.peer_selector or "", labels)
+
+
+def _selects(text: str, labels: selector.Labels) -> bool:
+    """Whether a selector has these labels; one that can't be read has none."""
+    try:
+        return selector.parse(text).matches(labels)
+    except selector.SelectorError:
+        return False
 
 
 class PrefixLengths(Record):

@@ -37,7 +37,7 @@ def refusals(resource: Resource) -> Iterator[str]:
 
 
 def _of_peer(peer: BGPPeer) -> Iterator[str]:
-    yield from (f"{field} {fault}" for field, fault in peer.faults())
+    yield from (f"{field} {fault}" for field, fault in (*peer.unread_selectors(), *peer.faults()))
     keepalive = peer.keepalive_seconds
     if keepalive is not None and not 1 <= keepalive <= LONGEST_HOLD_SECONDS // 3:
         yield (

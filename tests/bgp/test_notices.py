@@ -98,6 +98,14 @@ def test_values_that_cannot_be_obeyed_yield_a_notice(spec: dict[str, Any]) -> No
     assert fields(spec) == [f"spec.{name}" for name in spec]
 
 
+def test_a_selector_that_cannot_be_read_yields_a_notice() -> None:
+    spec: dict[str, Any] = {"nodeSelector": "has(rack", "peerIP": "192.0.2.99"}
+    [notice] = peer_notices(BGPPeer.make("tor", **spec))
+    assert (notice.name, notice.field) == ("tor", "spec.nodeSelector")
+    assert notice.reason.startswith("selector 'has(rack', column 4")
+    assert notice.effect.startswith("it selects nothing")
+
+
 def test_what_cannot_be_read_and_no_session_depends_on_yields_a_notice_and_the_rest_counts() -> None:
     spec: dict[str, Any] = {"serviceClusterIPs": [{"cidr": "10.96.0.1/12"}], "nodeMeshMaxRestartTime": "2 minutes"}
     found = [str(notice) for notice in configuration_notices(BGPConfiguration.make("default", **spec))]

@@ -47,6 +47,12 @@ def test_a_selector_that_no_node_matches_yields_a_notice() -> None:
     assert notices("n1", nodes(1, 2), BGPPeer.make("all", peerSelector="all()")) == []
 
 
+def test_of_a_selector_that_cannot_be_read_nothing_else_is_said() -> None:
+    unread = BGPPeer.make("unread", peerSelector="has(rack")
+    elsewhere = BGPPeer.make("elsewhere", nodeSelector="has(rack", peerIP="192.0.2.99", asNumber=65001)
+    assert notices("n1", nodes(1, 2), unread, elsewhere) == []
+
+
 def test_a_peer_that_is_no_nodes_yields_a_notice_on_every_node() -> None:
     cluster = [node("n1", "10.0.0.1", labels={"rack": "a"}), *nodes(2)]
     misspelt = BGPPeer.make("misspelt", node="n11", peerIP="192.0.2.99", asNumber=65001)

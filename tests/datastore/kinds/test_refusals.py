@@ -94,6 +94,12 @@ def test_what_has_no_effect_is_named_and_the_rest_of_the_record_is_read(
     assert clause in sentence
 
 
+def test_a_selector_of_a_peer_that_cannot_be_read_is_refused_when_it_is_written_and_is_read_all_the_same() -> None:
+    peer = BGPPeer.read({"metadata": {"name": "p"}, "spec": {"peerSelector": "has(rack"}})
+    [sentence] = refusals(peer)
+    assert sentence.startswith("BGPPeer \"p\": spec.peerSelector selector 'has(rack'")
+
+
 def test_a_pool_with_a_fault_is_named() -> None:
     pool = IPPool.read({"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/16", "nodeSelector": "has(rack"}})
     [sentence] = refusals(pool)

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from socket import AF_INET
+from typing import Any
+
+import pytest
 
 from datastore.kinds.bgp import BGPConfiguration, BGPPeer
 from datastore.record import Resource
@@ -20,6 +23,8 @@ from net.prefix import Prefix, pack
 from tests.felix_py.fake_node import BLOCK, BORROWED, affinity, endpoint, node, pool
 from tests.felix_py.fakes import FakePeers
 from tests.felix_py.secrets_store import LACKING, NOWHERE, SecretsStore, secret
+
+NO_MESH = BGPConfiguration.make("default", nodeToNodeMeshEnabled=False)
 
 
 class Stating:
@@ -70,6 +75,26 @@ async def test_what_was_known_of_what_the_cluster_has_configured_holds_while_it_
     one.snapshot.fold(Unreadable(BGPConfiguration, "default", None, "spec.asNumber 0 is reserved (RFC 7607)"))
     await one.peering.configure()
     assert one.peers.speaker is not None and one.peers.speaker.local.own_as == 64999
+
+
+@pytest.mark.parametrize("field", ["nodeSelector", "peerSelector"])
+async def test_a_peer_whose_selector_cannot_be_read_has_no_session_whether_or_not_it_was_read_before(
+    field: str,
+) -> None:
+    """Else the session would last until the agent is restarted, and be missed then."""
+    remote: dict[str, Any] = {"peerIP": "192.0.2.9", "asNumber": 65001} if field == "nodeSelector" else {}
+    good, bad = (BGPPeer.make("tor", **remote | {field: text}) for text in ("all()", "has(rack"))
+    edited, started = (
+        Stating(node("n2", "192.0.2.2/24"), NO_MESH, good),
+        Stating(node("n2", "192.0.2.2/24"), NO_MESH, bad),
+    )
+    await edited.peering.configure()
+    assert edited.peers.speaker is not None and len(edited.peers.speaker.neighbours) == 1
+    assert edited.snapshot.fold(Changed(bad)) is Topic.BGP
+    for one in (edited, started):
+        await one.peering.configure()
+        assert one.peers.speaker is not None and not one.peers.speaker.neighbours
+    assert edited.peers.speaker == started.peers.speaker
 
 
 async def test_it_announces_its_blocks_and_what_it_borrowed_with_itself_as_next_hop() -> None:
