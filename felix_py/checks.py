@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from datastore.errors import DatastoreError
@@ -19,11 +20,14 @@ from datastore.kinds.ipam import BlockAffinity
 from felix_py.agent import Agent
 from felix_py.invariants import INVARIANTS, Local, NodeRecords, Violation, looking, persisting
 from felix_py.own_blocks import BlocksRead, concerning, read_blocks
+from felix_py.routes.comparison import Comparison
 from felix_py.snapshot import Endpoint
 from felix_py.status_model import BrokenInvariant, InvariantReport
 from ipam.names import parse_pod_handle
 from kernel.link_codec import Link
 from kernel.netlink import KernelError
+from kernel.route import RouteSpec
+from net.prefix import Prefix
 
 log = logging.getLogger("felix.checks")
 
@@ -145,7 +149,7 @@ class Checks:
         agent, routing, snapshot = self._agent, self._agent.routing, self._agent.snapshot
         kernel = agent.edges.kernel
         links = kernel.links().values()
-        held = {prefix: spec for prefix, spec in await kernel.dump() if routing.ownership.has(spec)}
+        held, looked_at = await self._read_routes()
         records = NodeRecords(
             endpoints=tuple(snapshot.endpoints.values()),
             endpoints_known=not snapshot.unreadable,
@@ -166,11 +170,21 @@ class Checks:
             exportable=frozenset(agent.peering.exportable()),
             foreign_touched=routing.writer.foreign_touched,
             ownership=routing.ownership,
+            looked_at=looked_at,
         )
         found = []
         for violation in looking(records, local):
-            if violation is None:
-                await asyncio.sleep(0)
-            else:
-                found.append(violation)
+            found.append(violation)
+            await asyncio.sleep(0)  # there may be one for each route
         return found
+
+    async def _read_routes(self) -> tuple[Mapping[Prefix, RouteSpec], AbstractSet[Prefix]]:
+        """Return what the kernel holds of ours that may be wrong, and of which prefixes that is all."""
+        kernel, routing = self._agent.edges.kernel, self._agent.routing
+        quick = Comparison(routing.rib, routing.ownership)
+        await kernel.read(quick.take)
+        if quick.lacks_nothing:
+            return quick.kept, quick.kept.keys()
+        exact = Comparison(routing.rib, routing.ownership, exact=True)
+        await kernel.read(exact.take)
+        return exact.kept, exact.lacking()

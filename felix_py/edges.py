@@ -42,6 +42,9 @@ class Kernel(HostDevices, Protocol):
     async def dump(self) -> Routes:
         """Return the main table's routes, both families. Raises KernelError."""
 
+    async def read(self, take: Callable[[Routes], None]) -> None:
+        """Give `take` the same, some hundred routes at a time, with moments for other work. Raises KernelError."""
+
     async def apply(
         self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()
     ) -> list[Refused]:

@@ -1,7 +1,6 @@
 """What must always hold, as predicates over what one node knows: records, routes wanted, routes held.
 
-Pure. Each predicate yields a sentence for each thing that is wrong, and None now and then while it looks at a table of
-routes: a moment for other work. They are run by the tests, by the lab after every
+Pure. Each predicate yields a sentence for each thing that is wrong. They are run by the tests, by the lab after every
 scenario, and by the agent at a low rate; whoever runs them sees to it that nothing is in flight, or looks twice
 (`persisting`). A node judges what it takes part in: a conflict between two nodes is found by the one that is wrong.
 """
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -23,8 +23,6 @@ from ipam.block import Allocation, allocations
 from ipam.names import affine_host
 from kernel.route import BLACKHOLE, RouteSpec
 from net.prefix import Prefix
-
-LOOKED_AT_ONCE = 1000  # routes
 
 
 class Violation(NamedTuple):
@@ -58,16 +56,21 @@ class NodeRecords(Struct, frozen=True):
 
 
 class Local(Struct, frozen=True):
-    """What one node wants, holds and announces."""
+    """What one node wants, holds and announces.
+
+    held: our routes, freshly read from the kernel: all of them or, with `looked_at`, those of these prefixes and any
+    others that may be wrong.
+    """
 
     node: str
     rib: Rib
-    held: Mapping[Prefix, RouteSpec]  # ours, freshly read from the kernel
+    held: Mapping[Prefix, RouteSpec]
     devices: Mapping[str, int]
     announced: frozenset[Prefix]
     exportable: frozenset[Prefix]  # what may be announced: confirmed blocks and borrowed addresses of exported pools
     foreign_touched: Sequence[str] = ()  # foreign routes that a write of ours hit
     ownership: Ownership = field(default_factory=Ownership)
+    looked_at: AbstractSet[Prefix] | None = None
 
 
 def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
@@ -104,7 +107,7 @@ def allocations_match_owners(records: NodeRecords, local: Local) -> Iterator[str
             yield f"address {address} is allocated to {found.handle} (pod {owner['pod']}), which no endpoint has"
 
 
-def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str | None]:
+def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterator[str]:
     affine = {block.spec.cidr: affine_host(block.spec.affinity) for block in records.blocks if not block.deleted}
     own = {one.spec.cidr for one in records.affinities if one.confirmed and not one.deleted}
     for cidr in own:
@@ -112,14 +115,12 @@ def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterat
             owner = affine.get(cidr) or "no node or another"
             yield f"block {cidr} is confirmed for {local.node}, but its record names {owner}"
     prefixes = {*map(Prefix.parse, own), *records.pod_cidrs}
-    for count, (prefix, spec) in enumerate(local.held.items(), 1):
-        if count % LOOKED_AT_ONCE == 0:
-            yield None
+    for prefix, spec in local.held.items():
         if spec.kind == BLACKHOLE and prefix not in prefixes:
             yield f"blackhole {prefix} is no confirmed block of {local.node}"
 
 
-def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str | None]:
+def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str]:
     wanted = {address: endpoint for endpoint in records.endpoints for address in endpoint.addresses}
     for prefix, endpoint in wanted.items():
         spec = local.held.get(prefix)
@@ -128,11 +129,7 @@ def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[s
         elif [hop.device for hop in spec.hops] != [local.devices.get(endpoint.device)]:
             yield f"the route {prefix} of {_title(endpoint)} is not by its device {endpoint.device}"
     others = local.rib.wanted(Source.TUNNELS).keys() | local.rib.wanted(Source.STATIC).keys()
-    for count, (prefix, spec) in enumerate(local.held.items(), 1):
-        if count % LOOKED_AT_ONCE == 0:
-            yield None
-        if not records.endpoints_known:
-            return
+    for prefix, spec in local.held.items() if records.endpoints_known else ():
         if _is_of_pod(prefix, spec, local) and prefix not in wanted and prefix not in others:
             yield f"the kernel holds {prefix} as a pod's, but no endpoint of {local.node} has it"
 
@@ -141,10 +138,9 @@ def _is_of_pod(prefix: Prefix, spec: RouteSpec, local: Local) -> bool:
     return spec.protocol == local.ownership.local and spec.kind != BLACKHOLE and prefix.is_host
 
 
-def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str | None]:
-    for count, prefix in enumerate(local.rib.prefixes() | local.held.keys(), 1):
-        if count % LOOKED_AT_ONCE == 0:
-            yield None
+def kernel_holds_the_best(records: NodeRecords, local: Local) -> Iterator[str]:
+    looked_at = local.rib.prefixes() if local.looked_at is None else local.looked_at
+    for prefix in looked_at | local.held.keys():
         best, held = local.rib.best(prefix), local.held.get(prefix)
         if held and best is None and not records.endpoints_known and _is_of_pod(prefix, held, local):
             continue  # of the endpoint that cannot be read, perhaps
@@ -171,7 +167,7 @@ def foreign_routes_are_untouched(records: NodeRecords, local: Local) -> Iterator
     yield from local.foreign_touched
 
 
-INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str | None]], ...] = (
+INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str]], ...] = (
     one_owner_an_address,
     allocations_match_owners,
     one_confirmed_affinity_a_block,
@@ -185,18 +181,15 @@ INVARIANTS: tuple[Callable[[NodeRecords, Local], Iterable[str | None]], ...] = (
 
 def violations(records: NodeRecords, local: Local) -> list[Violation]:
     """Return everything that is wrong, numbered from 1 in the order of `INVARIANTS`."""
-    return [found for found in looking(records, local) if found is not None]
+    return list(looking(records, local))
 
 
-def looking(records: NodeRecords, local: Local) -> Iterator[Violation | None]:
-    """Yield everything that is wrong; None: a moment for other work, which may change what is looked at.
-
-    What an unforeseen record keeps from being checked is wrong too.
-    """
+def looking(records: NodeRecords, local: Local) -> Iterator[Violation]:
+    """Yield everything that is wrong. What an unforeseen record keeps from being checked is wrong too."""
     for number, predicate in enumerate(INVARIANTS, 1):
         try:
             for text in predicate(records, local):
-                yield None if text is None else Violation(number, text)
+                yield Violation(number, text)
         except Exception as failure:
             yield Violation(number, f"it cannot be checked ({type(failure).__name__}: {failure})")
 

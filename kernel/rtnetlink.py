@@ -82,18 +82,22 @@ class Rtnetlink:
 
         Not a snapshot of one moment: apply the events that came meanwhile on top. Raises KernelError.
         """
+        found: Batch = []
+        await self.read(found.extend, protocols)
+        return found
+
+    async def read(self, take: Callable[[Batch], None], protocols: Collection[int] | None = None) -> None:
+        """Give `take` the same, a buffer of the dump at a time, with a moment for other work after each."""
         async with self._dumping:
-            found: list[tuple[Prefix, RouteSpec]] = []
             for size in (4, 16):
                 for protocol in [0] if protocols is None else sorted(protocols):
-                    await self._dump_into(found, size, protocol)
-            return found
+                    await self._dump_into(take, size, protocol)
 
-    async def _dump_into(self, found: list[tuple[Prefix, RouteSpec]], size: int, protocol: int) -> None:
+    async def _dump_into(self, take: Callable[[Batch], None], size: int, protocol: int) -> None:
         tried = f"read the IPv{'4' if size == 4 else '6'} routes"
         try:
             for part in self._dumps.dump_values(GET_ROUTE, dump_request(size, protocol), tried, take_routes):
-                found += part
+                take(part)
                 await asyncio.sleep(0)
         except KernelError as refused:
             if refused.errno not in NO_SUCH_TABLE:

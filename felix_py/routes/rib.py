@@ -106,6 +106,13 @@ class Rib:
         """Return every prefix that any source wants a route for."""
         return set().union(*self._tables)
 
+    def count(self) -> int:
+        """Return for how many prefixes there is a best route. It costs the largest table's size, at once."""
+        largest, *others = sorted(self._tables, key=len, reverse=True)
+        elsewhere = {prefix for table in others for prefix, spec in table.items() if is_resolved(spec)}
+        resolved = sum(1 for spec in largest.values() if spec.hops or spec.kind != UNICAST)
+        return resolved + sum(1 for one in elsewhere if one not in largest or not is_resolved(largest[one]))
+
     def unresolved(self) -> Iterator[tuple[Source, Prefix]]:
         """Yield the routes that are wanted, but whose next hop or device is not there."""
         for source in Source:

@@ -24,6 +24,7 @@ from net.prefix import Prefix, pack
 from tests.datastore.memory_store import MemoryStore
 
 Routes = Sequence[tuple[Prefix, RouteSpec]]
+A_BUFFER = 500  # routes
 R = TypeVar("R", bound=Resource)
 
 ETH0 = Link(2, "eth0", up=True, carrier=True, mtu=1500, mac=bytes(6))
@@ -57,6 +58,12 @@ class FakeKernel:
     async def dump(self) -> Routes:
         self.dumps += 1
         return [(prefix, spec) for (prefix, _), spec in self.routes.items()]
+
+    async def read(self, take: Callable[[Routes], None]) -> None:
+        routes = await self.dump()
+        for start in range(0, len(routes), A_BUFFER):
+            take(routes[start : start + A_BUFFER])
+            await asyncio.sleep(0)
 
     async def apply(
         self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()

@@ -152,7 +152,7 @@ async def test_what_is_gone_at_the_second_look_is_no_violation(tmp_path: Path) -
         await until(lambda: one.peers.announced)
         del one.kernel.routes[BLOCK, 1030]
         running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0.01).run())
-        await until(lambda: one.kernel.dumps == 2)
+        await until(lambda: one.kernel.dumps == 3)
         one.kernel.routes[BLOCK, 1030] = HOLE
         assert (await running).violated == ()
 

@@ -11,11 +11,9 @@ from datastore.kinds.ipam import BlockAffinity, IPAMBlock
 from datastore.kinds.node import Node
 from felix_py.invariants import (
     INVARIANTS,
-    LOOKED_AT_ONCE,
     Local,
     NodeRecords,
     Violation,
-    looking,
     persisting,
     violations,
 )
@@ -167,9 +165,15 @@ def test_only_what_persists_counts() -> None:
     assert persisting([passing, lasting], [lasting]) == [lasting]
 
 
-def test_a_large_table_is_looked_at_with_moments_for_other_work() -> None:
+def test_of_what_was_not_looked_at_nothing_is_said_unless_it_is_held_and_wrong() -> None:
+    elsewhere = Prefix.parse("10.65.2.0/26")
     learned = RouteSpec(81, hops=(NextHop(2),), metric=1030)
-    held = {Prefix((n << 8).to_bytes(4), 24): learned for n in range(3 * LOOKED_AT_ONCE)}
-    moments = [found is None for found in looking(RECORDS, replace(LOCAL, held=held))]
-    assert sum(moments) == 9
-    assert len(moments) - sum(moments) >= 3 * LOOKED_AT_ONCE
+    wanted = rib()
+    wanted.put(Source.LEARNED, elsewhere, learned)
+    local = replace(LOCAL, rib=wanted)
+    lacks = [Violation(5, f"route {elsewhere}: the kernel lacks it")]
+    assert violations(RECORDS, local) == lacks
+    assert violations(RECORDS, replace(local, looked_at={elsewhere})) == lacks
+    assert violations(RECORDS, replace(local, looked_at={POD, BLOCK})) == []
+    other = {**LOCAL.held, elsewhere: HOLE}
+    assert {one.number for one in violations(RECORDS, replace(local, held=other, looked_at={POD, BLOCK}))} == {3, 5}

@@ -168,6 +168,23 @@ async def test_other_tables_are_not_read(kernel: Rtnetlink, node: Namespace) -> 
     assert await kernel.dump([80]) == []
 
 
+async def test_many_routes_are_read_a_buffer_at_a_time_with_turns_for_others(kernel: Rtnetlink) -> None:
+    wanted = {Prefix.host(bytes((10, 9, n >> 8, n & 255))): DROP for n in range(3000)}
+    await kernel.apply(wanted.items())
+    sizes, read_at_turns = list[int](), list[int]()
+
+    async def take_turns() -> None:
+        while True:
+            read_at_turns.append(len(sizes))
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    await kernel.read(lambda routes: sizes.append(len(routes)), [80])
+    others.cancel()
+    assert sum(sizes) == len(wanted) and max(sizes) < 1000
+    assert set(range(1, len(sizes))) <= set(read_at_turns), "after each"
+
+
 async def test_a_dump_left_in_the_middle_does_not_spoil_the_next(kernel: Rtnetlink) -> None:
     wanted = {Prefix.host(bytes((10, 9, n >> 8, n & 255))): DROP for n in range(3000)}
     await kernel.apply(wanted.items())

@@ -109,3 +109,4 @@ def test_whatever_is_not_among_the_changed_has_the_best_route_that_it_had(
             rib.put(source, prefix, spec)
         changed = rib.take_changed()
         assert all(rib.best(each) == best for each, best in before.items() if each not in changed)
+        assert rib.count() == sum(rib.best(each) is not None for each in before)
