@@ -6,13 +6,12 @@ To be called before they are imported; it imports nothing of weight itself.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
-from bgp.exabgp_launcher.left_out import Unused
+from bgp.exabgp_launcher.left_out import Unused, leave_out_pythons_datetime, module
 
 ABSENT = ("ssl", "typing_extensions")
 """The sidecar speaks no TLS, and OpenSSL takes 1.5 MB. msgspec takes from typing what it does not find here."""
@@ -24,11 +23,12 @@ COROUTINE = 128  # a flag of code objects, as in Python's module inspect
 
 def leave_out() -> None:
     """Have what is imported from now on find stand-ins; what has been imported by now stays as it is."""
+    leave_out_pythons_datetime()
     stand_ins = [
-        *(Unused(name) for name in (*OF_MSGSPEC, "asyncio.sslproto")),
+        *(Unused(name) for name in (*OF_MSGSPEC, "asyncio.sslproto", "decimal")),
+        module("uuid", UUID=type("UUID", (), {}), SafeUUID=SimpleNamespace(unknown=None)),  # msgspec's, as is decimal
         ModuleWhenUsed("inspect", iscoroutinefunction=is_coroutine_function),  # asyncio asks, of a signal's handler
         ModuleWhenUsed("locale"),  # subprocess's, for text
-        ModuleWhenUsed("platform", system=lambda: os.uname().sysname),  # uuid asks, which msgspec imports
         ModuleWhenUsed("urllib.parse", quote_from_bytes=None),  # pathlib's, for addresses of files
     ]
     for stand_in in stand_ins:
@@ -40,12 +40,12 @@ def leave_out() -> None:
 class ModuleWhenUsed(ModuleType):
     """Stands in for a module until anything of it is used.
 
-    functions: what those use that only import it: what serves them, or None: the module's own, loaded by a call.
+    content: what those use that only import it: what serves them, or None: the module's own function, loaded by a call.
     """
 
-    def __init__(self, name: str, **functions: Callable[..., Any] | None) -> None:
+    def __init__(self, name: str, **content: Any) -> None:
         super().__init__(name)
-        self.__dict__.update((each, serves or self._later(each)) for each, serves in functions.items())
+        self.__dict__.update((each, serves or self._later(each)) for each, serves in content.items())
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import machinery asks

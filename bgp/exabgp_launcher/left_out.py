@@ -8,6 +8,7 @@ nobody knows is not looked at. To be called before ExaBGP is imported; it import
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from types import ModuleType
@@ -29,6 +30,7 @@ OF_PYTHON = ("argparse", "asyncio", "inspect", "logging.handlers", "pdb", "pprin
 
 def leave_out() -> None:
     """Have ExaBGP import stand-ins; what has been imported by now stays as it is."""
+    leave_out_pythons_datetime()
     stand_ins = [
         *(Unused(name) for name in (*OF_EXABGP, *OF_PYTHON)),
         Flows(FLOWS),
@@ -38,6 +40,15 @@ def leave_out() -> None:
     ]
     for stand_in in stand_ins:
         sys.modules.setdefault(stand_in.__name__, stand_in)
+
+
+def leave_out_pythons_datetime() -> None:
+    """Have who imports datetime get what is written in C, of which it consists when it has been imported.
+
+    Before Python 3.12 it first makes all of its classes in Python, 0.2 MB, which are in circles: garbage that a process
+    keeps which searches for none while it imports.
+    """
+    sys.modules.setdefault("datetime", importlib.import_module("_datetime"))
 
 
 class Unused(ModuleType):

@@ -12,17 +12,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bgp.exabgp_launcher.left_out import Unused
+from bgp.exabgp_launcher.left_out import Unused, leave_out_pythons_datetime
 from bgp.left_out import OF_MSGSPEC, ModuleWhenUsed
 
 JSON_SCHEMA = "pydantic.json_schema"
 CORE_SCHEMA = "pydantic_core.core_schema"
 
+FLAGS_OF_CODE = {
+    1 << bit: name
+    for bit, name in enumerate(
+        (
+            *("OPTIMIZED", "NEWLOCALS", "VARARGS", "VARKEYWORDS", "NESTED"),
+            *("GENERATOR", "NOFREE", "COROUTINE", "ITERABLE_COROUTINE", "ASYNC_GENERATOR"),
+        )
+    )
+}
+"""As dis has them: inspect makes constants of them."""
+
 
 def leave_out() -> None:
     """Have what is imported from now on find stand-ins; what has been imported by now stays as it is."""
+    leave_out_pythons_datetime()
     for stand_in in (
         *map(Unused, OF_MSGSPEC),
+        ModuleWhenUsed("ast", NodeVisitor=Visitor),  # inspect's and pydantic's, to read source code
+        ModuleWhenUsed("dis", COMPILER_FLAG_NAMES=FLAGS_OF_CODE),  # inspect's
         ModuleWhenUsed("locale"),  # subprocess's, for text
         ModuleWhenUsed("platform", system=lambda: os.uname().sysname),  # uuid asks
     ):
@@ -82,3 +96,13 @@ def _plain_forms() -> Iterator[None]:
     finally:
         for module, typed in zip(modules, real, strict=True):
             vars(module)["TypedDict"] = typed
+
+
+class Visitor:
+    """Does as ast.NodeVisitor, which has been loaded where there is a tree to visit."""
+
+    def visit(self, node: Any) -> Any:
+        return importlib.import_module("ast").NodeVisitor.visit(self, node)
+
+    def generic_visit(self, node: Any) -> Any:
+        return importlib.import_module("ast").NodeVisitor.generic_visit(self, node)

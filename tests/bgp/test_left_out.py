@@ -53,9 +53,9 @@ try:
     asyncio.run(with_signals())
 except TimeoutError:
     pass
-names = {{"inspect", "locale", "platform", "urllib.parse", *{OF_MSGSPEC!r}, "asyncio.sslproto"}}
+names = {{"datetime", "decimal", "inspect", "locale", "urllib.parse", "uuid", *{OF_MSGSPEC!r}, "asyncio.sslproto"}}
 print([name for name in sorted(names) if getattr(sys.modules[name], "__file__", None)])
-absent = ("argparse", "ast", "gettext", "ipaddress", "typing_extensions", "_ssl")
+absent = ("argparse", "ast", "gettext", "ipaddress", "numbers", "platform", "typing_extensions", "_ssl")
 print([name for name in absent if sys.modules.get(name)])
 """)
     assert loaded == ["[]", "[]"]

@@ -39,3 +39,14 @@ env = getenv()
 assert (env.tcp.port, env.tcp.delay, env.bgp.openwait) == (1790, 0, 60), env
 """)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_datetime_is_what_is_written_in_c() -> None:
+    done = patched("""
+import sys
+from datetime import UTC, datetime, timedelta
+assert sys.modules["datetime"] is sys.modules["_datetime"]
+assert str(datetime(2026, 11, 30, tzinfo=UTC) + timedelta(days=1)) == "2026-12-01 00:00:00+00:00"
+assert datetime.strptime("2026-11-30", "%Y-%m-%d").day == 30
+""")
+    assert (done.returncode, done.stderr) == (0, "")

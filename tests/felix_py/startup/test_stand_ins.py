@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import subprocess
 import sys
 
-from felix_py.startup.stand_ins import Form
+from felix_py.startup.stand_ins import FLAGS_OF_CODE, Form
 
 PROGRAM = """
 import sys
@@ -48,8 +49,9 @@ def test_the_agent_loads_nothing_that_has_a_stand_in() -> None:
 from felix_py.startup.left_out import TLS, openssls_hashes, without
 with small_pydantic(), without((*openssls_hashes(), *TLS)):
     import felix_py.process
-names = ["bz2", "fractions", "locale", "lzma", "msgspec._json_schema", "msgspec.inspect", "msgspec.toml"]
-names += ["msgspec.yaml", "platform", "pydantic.json_schema", "shutil", "sysconfig", "tempfile", "zoneinfo"]
+names = ["ast", "bz2", "datetime", "dis", "fractions", "locale", "lzma", "msgspec._json_schema", "msgspec.inspect"]
+names += ["msgspec.toml", "msgspec.yaml", "platform", "pydantic.json_schema", "shutil", "sysconfig", "tempfile"]
+names += ["zoneinfo"]
 print([name for name in names if getattr(sys.modules.get(name), "__file__", None)])
 """)
     assert loaded == ["[]"]
@@ -62,9 +64,19 @@ from fractions import Fraction
 from pydantic.json_schema import GenerateJsonSchema
 from zoneinfo import ZoneInfo
 print(Fraction(1, 2), ZoneInfo("UTC"), GenerateJsonSchema().schema_dialect[:18], platform.python_implementation())
+import ast, dis, inspect
+class Names(ast.NodeVisitor):
+    def visit_Name(self, node):
+        print(node.id)
+Names().visit(ast.parse("found + 1"))
+print(type(inspect.stack()[0].positions) is dis.Positions)
 print(locale.localeconv()["decimal_point"], {**pydantic.TypeAdapter(int).json_schema()})
 """)
-    assert used == ["1/2 UTC https://json-schem CPython", ". {'type': 'integer'}"]
+    assert used == ["1/2 UTC https://json-schem CPython", "found", "True", ". {'type': 'integer'}"]
+
+
+def test_the_flags_of_code_are_those_that_dis_has() -> None:
+    assert FLAGS_OF_CODE.items() <= dis.COMPILER_FLAG_NAMES.items()
 
 
 def test_what_was_loaded_before_stays() -> None:
