@@ -6,6 +6,7 @@ Pure. A pod's annotations are reported as far as the runtime passes them on.
 from __future__ import annotations
 
 from cni.host_local import HOST_LOCAL, delegates
+from cni.network_config import ANNOTATIONS as POD_ANNOTATIONS
 from cni.network_config import NetworkConfig
 from cni.request import CniRequest
 from cni.wishes import PREFIX, WITHOUT_IPAM
@@ -89,6 +90,9 @@ DELEGATED = FieldRules(
 )
 """Where `host-local` gives the addresses, which reads the rest of `ipam`."""
 
+READ_CAPABILITIES = {"ips", "mac", POD_ANNOTATIONS}
+CAPABILITY = NotObeyed("this plugin has no such capability", "what it asks for is not done, but by another plugin")
+
 ANNOTATIONS: dict[str, NotObeyed] = {
     "floatingIPs": NotObeyed("floating IPs are not implemented", "the pod's ADD is refused with code 7"),
     "allowedSourcePrefixes": NotObeyed("source addresses of pods are not checked", "the pod may send from any address"),
@@ -109,9 +113,12 @@ _OF_PODS = NotObeyed("it is read from pods only", "no pod of the Namespace gets 
 
 def network_notices(network: NetworkConfig) -> tuple[Notice, ...]:
     """Return what a network's configuration sets and what is not obeyed."""
+    rules = DELEGATED if network.ipam.type == HOST_LOCAL else NETWORK
+    others = (name for name, asked in network.runtime_config.items() if asked and name not in READ_CAPABILITIES)
+    capabilities = ((f"runtimeConfig.{name}", CAPABILITY) for name in others)
     return tuple(
         Notice("Network", network.name, path, rule.reason, rule.effect)
-        for path, rule in (DELEGATED if network.ipam.type == HOST_LOCAL else NETWORK).not_obeyed(network)
+        for path, rule in (*rules.not_obeyed(network), *capabilities)
     )
 
 

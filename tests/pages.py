@@ -97,7 +97,7 @@ def notices_page() -> str:
     named = [(f"projectcalico.org/{name}", rule) for name, rule in annotations]
     parts.append(f"## Node\n\n{_table('annotation', named)}")
     parts.append(f"## Kinds that are stored and have no effect\n\n{_kinds(whole)}")
-    parts.append(f"## Network configuration of the plugin\n\n{_table('member', cni.NETWORK.other_fields.items())}")
+    parts.append(f"## Network configuration of the plugin\n\n{_table('member', _of_networks())}")
     parts.append(
         f"Where `ipam.type` is `host-local`, which reads the rest of `ipam`:\n\n{_table('member', _delegated())}"
     )
@@ -109,6 +109,11 @@ def notices_page() -> str:
         f"{_table('variable', CALICOS.items())}"
     )
     return "\n".join(parts)
+
+
+def _of_networks() -> Iterable[tuple[str, Rule]]:
+    yield from cni.NETWORK.other_fields.items()
+    yield "runtimeConfig.NAME", cni.CAPABILITY
 
 
 def _delegated() -> Iterable[tuple[str, Rule]]:

@@ -101,6 +101,8 @@ def test_of_calicos_configuration_what_is_not_obeyed_is_named() -> None:
         ({"feature_control": {"flaoting_ips": True}}, ["feature_control.flaoting_ips"]),
         ({"ipam": {"type": "calico-ipam", "subnet": "usePodCidr"}}, ["ipam.subnet"]),
         ({"ipMasq": True}, ["ipMasq"]),
+        ({"runtimeConfig": {"ips": ["10.0.0.9"], "mac": "02:00:00:00:00:01", POD_ANNOTATIONS: {"a": "b"}}}, []),
+        ({"runtimeConfig": {"portMappings": [{"hostPort": 80}], "bandwidth": {}}}, ["runtimeConfig.portMappings"]),
         ({"container_settings": {"allow_ip_forwading": True}}, ["container_settings.allow_ip_forwading"]),
     ],
 )
