@@ -17,7 +17,6 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_interface,
-    ip_network,
 )
 from itertools import combinations, product
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ import yaml
 from msgspec import Struct
 
 from datastore.defaults import DEFAULT_AS_NUMBER
+from datastore.fields import network_or_address
 
 Network = IPv4Network | IPv6Network
 Interface = IPv4Interface | IPv6Interface
@@ -421,9 +421,9 @@ def _texts(where: str, value: object) -> tuple[tuple[str, str], ...]:
 
 def _cidr(where: str, value: object) -> Network:
     try:
-        return ip_network(str(value))
+        return network_or_address(str(value))
     except ValueError as error:
-        raise SpecError(f"{where}: {value!r} is not a network: {error}") from None
+        raise SpecError(f"{where}: {error}") from None
 
 
 def _interface(network: Network, offset: int) -> Interface:
