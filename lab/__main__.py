@@ -28,7 +28,11 @@ BINDS = (TREE, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def main() -> int:
-    order = json.loads(sys.stdin.readline())
+    try:
+        order = json.loads(sys.stdin.readline())
+    except ValueError:
+        print("start a lab: there is no order on standard input; felixctl lab starts labs (--help)", file=sys.stderr)
+        return 2
     spec = parse(order["spec"])
     try:
         become_sandbox(BINDS, dies_with_parent=order["dies_with_parent"])

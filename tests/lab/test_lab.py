@@ -222,3 +222,9 @@ def copy_that_every_user_can_read(folder: Path) -> Path:
         path.write_text(f"{tree}\n")  # the editable install of the copy is the copy
     subprocess.run(["chmod", "--recursive", "a+rX", tree], check=True)
     return tree / ".venv" / "bin" / Path(sys.executable).name
+
+
+def test_a_lab_that_is_started_by_hand_says_what_starts_labs() -> None:
+    ran = subprocess.run([sys.executable, "-m", "lab", "--help"], cwd=TREE, input="", capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("start a lab: there is no order on standard input; felixctl lab starts labs")
