@@ -64,12 +64,12 @@ def lost_at(paths: Sequence[CandidatePath]) -> tuple[DecisionStep | None, ...]:
     return tuple(lost.get(path) for path in paths)
 
 
-def learned_paths(paths: Iterable[CandidatePath]) -> LearnedPaths:
+def learned_paths(paths: Sequence[CandidatePath]) -> LearnedPaths:
     """Return next hop and peer of the best paths, each once, lowest first; at most MAX_EQUAL_PATHS next hops."""
-    best = best_paths(paths)
-    if len(best) == 1:
-        return _shared((_learned(best[0]),))
-    distinct = sorted(set(map(_learned, best)))
+    if len(paths) == 1:
+        [path] = paths
+        return _alone(path.attributes.next_hop, path.peer)
+    distinct = sorted(set(map(_learned, best_paths(paths))))
     if len(distinct) > MAX_EQUAL_PATHS:
         used = set(list(dict.fromkeys(path.next_hop for path in distinct))[:MAX_EQUAL_PATHS])
         distinct = [path for path in distinct if path.next_hop in used]
@@ -78,6 +78,11 @@ def learned_paths(paths: Iterable[CandidatePath]) -> LearnedPaths:
 
 def _learned(path: CandidatePath) -> LearnedPath:
     return LearnedPath(path.attributes.next_hop, path.peer)
+
+
+@lru_cache(maxsize=4096)
+def _alone(next_hop: bytes, peer: str) -> LearnedPaths:
+    return _shared((LearnedPath(next_hop, peer),))
 
 
 @lru_cache(maxsize=4096)

@@ -274,7 +274,7 @@ class RibIn:
         """Return the best paths to a prefix; empty where there is none."""
         accepted = self._accepted.get(prefix, ())
         if accepted is not self._last_decided[0]:
-            self._last_decided = accepted, learned_paths(each.path for each in accepted)
+            self._last_decided = accepted, learned_paths([each.path for each in accepted])
         return self._last_decided[1]
 
     def _up(self, peer: PeerSession, now: float) -> None:

@@ -23,7 +23,7 @@ def candidate(attributes: Attributes, external: bool, peer: str = "192.0.2.9") -
 
 
 def next_hops(paths: Iterable[CandidatePath]) -> tuple[bytes, ...]:
-    return tuple(path.next_hop for path in learned_paths(paths))
+    return tuple(path.next_hop for path in learned_paths(list(paths)))
 
 
 def as_path(*numbers: int) -> tuple[AsPathSegment, ...]:
