@@ -45,6 +45,10 @@ class Kernel(HostDevices, Protocol):
     async def read(self, take: Callable[[Routes], None]) -> None:
         """Give `take` the same, some hundred routes at a time, with moments for other work. Raises KernelError."""
 
+    def match(self, prefix: Prefix) -> tuple[Prefix, RouteSpec] | None:
+        """Return the route that a packet to the first address of a prefix would take: the longest, and of those with
+        the same prefix the one with the lowest metric; None: none, or a blackhole, which IPv4 does not name."""
+
     async def apply(
         self, put: Iterable[tuple[Prefix, RouteSpec]], remove: Iterable[tuple[Prefix, RouteSpec]] = ()
     ) -> list[Refused]:

@@ -72,6 +72,9 @@ class Local(Struct, frozen=True):
     ownership: Ownership = field(default_factory=Ownership)
     looked_at: AbstractSet[Prefix] | None = None
 
+    def is_looked_at(self, prefix: Prefix) -> bool:
+        return self.looked_at is None or prefix in self.looked_at
+
 
 def one_owner_an_address(records: NodeRecords, local: Local) -> Iterator[str]:
     owners: dict[Prefix, list[Endpoint]] = defaultdict(list)
@@ -123,6 +126,8 @@ def one_confirmed_affinity_a_block(records: NodeRecords, local: Local) -> Iterat
 def pod_routes_match_endpoints(records: NodeRecords, local: Local) -> Iterator[str]:
     wanted = {address: endpoint for endpoint in records.endpoints for address in endpoint.addresses}
     for prefix, endpoint in wanted.items():
+        if not local.is_looked_at(prefix):
+            continue
         spec = local.held.get(prefix)
         if spec is None:
             yield f"{_title(endpoint)} has no route for {prefix} in the kernel"

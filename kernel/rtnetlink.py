@@ -23,6 +23,7 @@ from kernel.netlink import NO_SUCH_TABLE, KernelError, NetlinkSocket
 from kernel.route import (
     GET_ROUTE,
     UNICAST,
+    DecodedRoute,
     Envelope,
     NextHop,
     RouteSpec,
@@ -147,17 +148,29 @@ class Rtnetlink:
 
         None: no route, only a blackhole, an address of this node, or a route whose protocol is in `avoid`.
         """
+        route = self._match(address)
+        if route is None or route.spec.kind != UNICAST or route.spec.protocol in avoid or not route.spec.hops:
+            return None
+        hop = route.spec.hops[0]
+        return NextHop(hop.device, hop.gateway or address, hop.onlink)
+
+    def match(self, prefix: Prefix) -> tuple[Prefix, RouteSpec] | None:
+        """Return the route that a packet of this node's takes to the first address of a prefix, as its table has it.
+
+        That is the longest match, and of routes of one prefix the one with the lowest metric. None: there is none, or
+        it is one that drops packets: of those IPv4 says no more.
+        """
+        route = self._match(prefix.packed)
+        return None if route is None else (route.prefix, route.spec)
+
+    def _match(self, address: bytes) -> DecodedRoute | None:
         try:
             answers = self._requests.request(
                 GET_ROUTE, 0, match_request(address), f"look up the route to {unpack(address)}"
             )
         except KernelError:
             return None
-        route = decode_route(answers[0].body) if answers else None
-        if route is None or route.spec.kind != UNICAST or route.spec.protocol in avoid or not route.spec.hops:
-            return None
-        hop = route.spec.hops[0]
-        return NextHop(hop.device, hop.gateway or address, hop.onlink)
+        return decode_route(answers[0].body) if answers else None
 
     def links(self) -> dict[int, Link]:
         """Return every device by index, in the kernel's order. Raises KernelError."""

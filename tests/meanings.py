@@ -57,8 +57,8 @@ MEANINGS: Mapping[str, str] = {
     "FELIX_STATUSMODE": "Who on this host may ask the agent's socket for its status.",
     "FELIX_ROUTEREFRESHINTERVAL": "How often all routes are read, in case an event was lost.",
     "FELIX_CHECKINTERVAL": (
-        "How often the agent checks what must hold at all times. While all was found right and nothing changes, at most"
-        " once in five minutes."
+        "How often the agent checks what must hold at all times: of its routes those that something happened to since"
+        " the last check, and all of them each five minutes. Between these it looks at nothing while nothing changes."
     ),
     "FELIX_LEAKGRACEPERIOD": "After how long an address that no pod has is given back: controller, or agent on SQLite.",
     "FELIX_LOSSHOLDPERIOD": "For how long nothing is given back while most nodes or pods look gone (controller).",

@@ -15,6 +15,20 @@ from kernel.route import BLACKHOLE, RouteSpec
 from net.prefix import Prefix
 
 
+def shows_the_best(rib: Rib, prefix: Prefix, match: tuple[Prefix, RouteSpec] | None) -> bool:
+    """Whether it follows from what the kernel takes to the first address of a prefix that it holds the best route.
+
+    match: None, there is no route, or one that drops packets. A route of another program with a lower metric, a longer
+    one and a routing rule hide the route that is asked for, and IPv6 names several hops from any of them on: then
+    nothing follows. Where none is wanted, one that is
+    hidden by a rule, or drops packets to a single address, counts as none.
+    """
+    best = rib.best(prefix)
+    if best is not None:
+        return match == (prefix, best)
+    return prefix.is_host if match is None else match[0].length < prefix.length
+
+
 class Comparison:
     """kept: of our routes those that are not the best, and right or wrong those of pods and blocks."""
 

@@ -15,6 +15,7 @@ from datastore.backoff import Backoff
 from felix_py.edges import Kernel
 from felix_py.routes.fib import Fib, Plan, Round, unwanted
 from felix_py.routes.rib import Rib
+from felix_py.routes.touched import Touched
 from kernel.events import Refused, RouteChanged
 from kernel.route import RouteSpec, ip_route_text
 from net.prefix import Prefix
@@ -52,6 +53,8 @@ class FibWriter:
         self._retry: asyncio.TimerHandle | None = None
         self._under_way: Round | None = None
         self.refused: dict[Prefix, Refused] = {}
+        self.touched = Touched()
+        """What is wanted anew, was written, or was changed by others."""
         self.repairs = self.puts = self.removes = self.silent_changes = 0
         self.foreign_changes = 0  # of routes of ours, put right or not
         self._read_before = False
@@ -82,6 +85,7 @@ class FibWriter:
         """
         async with self._one_batch:
             differing = self.fib.load(await self._kernel.dump())
+            self.touched.add(differing)
             if differing and self._read_before:
                 self.silent_changes += len(differing)
                 example = min(differing)
@@ -112,6 +116,8 @@ class FibWriter:
                 raise
             finally:
                 self._under_way = None
+                for plan in one.plans:
+                    self.touched.add([prefix for prefix, _ in (*plan.put, *plan.remove)])
             if not one.plans:
                 return
             self._log(one.plans, {refusal.prefix for refusal in refused})
@@ -122,6 +128,7 @@ class FibWriter:
 
     def _take_due(self) -> AbstractSet[Prefix]:
         wanted = self._rib.take_changed()
+        self.touched.add(wanted)
         if not self._pending:
             return wanted
         pending, self._pending = self._pending, {}
@@ -141,6 +148,7 @@ class FibWriter:
             self._under_way.heard(event.prefix)
         if prefix is None:
             return False
+        self.touched.add((prefix,))
         wanted = self._rib.best(prefix)
         if wanted == self.fib.held.get(prefix):
             return False
@@ -167,7 +175,9 @@ class FibWriter:
         """A device went down or away: its routes are gone, with or without an event. among: as in the FIB."""
         if self._under_way is not None:
             self._under_way.lost_device(device)
-        self._mark(self.fib.forget_device(device, among))
+        lost = self.fib.forget_device(device, among)
+        self.touched.add(lost)
+        self._mark(lost)
 
     def retry_refused(self) -> None:
         """Try the refused routes with the next batch: something changed that may let them in."""

@@ -19,7 +19,7 @@ from kernel.events import KernelEvent, LinkChanged, Refused, RouteChanged
 from kernel.link_codec import InterfaceAddress, Link
 from kernel.netlink import KernelError
 from kernel.nftables_table import OwnTable
-from kernel.route import NextHop, RouteSpec
+from kernel.route import BLACKHOLE, NextHop, RouteSpec
 from net.prefix import Prefix, pack
 from tests.datastore.memory_store import MemoryStore
 
@@ -48,7 +48,7 @@ class FakeKernel:
         self.refused: dict[Prefix, str] = {}  # what it does not take, and why
         self.reached: dict[bytes, NextHop] = {}
         self.batches: list[tuple[Routes, Routes]] = []
-        self.dumps = self.listings = 0
+        self.dumps = self.listings = self.matched = 0
         self.open = asyncio.Event()  # cleared: a batch hangs before it is carried out
         self.open.set()
         self.failure: KernelError | None = None
@@ -58,6 +58,13 @@ class FakeKernel:
     async def dump(self) -> Routes:
         self.dumps += 1
         return [(prefix, spec) for (prefix, _), spec in self.routes.items()]
+
+    def match(self, prefix: Prefix) -> tuple[Prefix, RouteSpec] | None:
+        self.matched += 1
+        first = Prefix.host(prefix.packed)
+        found = [(held, spec) for (held, _), spec in self.routes.items() if held.contains(first)]
+        longest = max(found, key=lambda route: (route[0].length, -route[1].metric), default=None)
+        return None if longest is None or longest[1].kind == BLACKHOLE else longest
 
     async def read(self, take: Callable[[Routes], None]) -> None:
         routes = await self.dump()

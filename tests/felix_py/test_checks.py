@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from bgp.protocol import Learned, Withdrawn
+from bgp.speaker import LearnedPath
 from datastore.kinds.ipam import IPAMBlock
 from felix_py.checks import AT_REST_SECONDS, DEL_SECONDS, Checks
+from felix_py.routes.touched import MOST
 from felix_py.snapshot import Endpoint
 from kernel.link_codec import Link
 from kernel.netlink import KernelError
 from kernel.route import RouteSpec
-from net.prefix import Prefix
-from tests.felix_py.fake_node import BLOCK, HOLE, FakeNode, affinity, endpoint, node, pool
+from net.prefix import Prefix, pack
+from tests.felix_py.fake_node import BLOCK, HOLE, REMOTE, FakeNode, affinity, endpoint, node, pool
 from tests.felix_py.fakes import until
 from tests.felix_py.test_invariants import CONTAINER
 from tests.felix_py.test_invariants import block as made_block
 
+FAR = Prefix.parse("10.65.3.0/26")
 HANDLE = f"net.{CONTAINER}"
 
 
@@ -56,9 +61,9 @@ async def test_at_rest_the_datastore_is_not_asked_and_after_a_pod_it_is(tmp_path
         asked = one.store.calls.copy()
         for _ in range(3):
             await change_without_record(one)
-            dumps = one.kernel.dumps
+            listed = one.kernel.listings
             assert not (await checks.run(anew=False)).violated
-            assert one.kernel.dumps == dumps + 1, "it looks"
+            assert one.kernel.listings == listed + 1, "it looks"
         assert one.store.calls == asked
         agent.snapshot.attach(Endpoint.of(endpoint()))
         texts = [found.text for found in (await checks.run(anew=False)).violated]
@@ -162,24 +167,30 @@ async def test_a_look_that_fails_is_tried_again_and_ends_nothing(tmp_path: Path)
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         one.kernel.link_failures.append(KernelError("read the devices: they changed"))
-        before = one.kernel.dumps
+        before = one.kernel.listings
         running = asyncio.create_task(Checks(agent, frozenset, second_look_seconds=0).run_periodically(0.001))
-        await until(lambda: one.kernel.dumps > before)
+        await until(lambda: one.kernel.listings > before + 1)
         assert not one.kernel.link_failures
         await change_without_record(one)
-        await until(lambda: one.kernel.dumps > before + 1)
+        await until(lambda: one.kernel.listings > before + 2)
         assert not running.done()
         running.cancel()
 
 
-async def test_at_rest_the_kernel_is_read_at_a_low_rate_and_after_any_change_at_the_next_check(tmp_path: Path) -> None:
+async def learn(one: FakeNode, *prefixes: Prefix) -> None:
+    """Have a peer announce these; return when the kernel has their routes."""
+    one.peers.report(Learned({prefix: (LearnedPath(pack("192.0.2.2"), "192.0.2.2"),) for prefix in prefixes}))
+    await until(lambda: all(map(one.kernel.held, prefixes)))
+
+
+async def test_all_routes_are_looked_at_at_a_low_rate_also_while_changes_go_on(tmp_path: Path) -> None:
     now, one = 0.0, sound(tmp_path)
     async with one.running() as agent:
         await until(lambda: one.peers.announced)
         checks = Checks(agent, frozenset, second_look_seconds=0, clock=lambda: now)
 
         async def dumps() -> int:
-            """Return how often three checks read the routes."""
+            """Return how often three checks read all routes."""
             before = one.kernel.dumps
             for _ in range(3):
                 assert not (await checks.run(anew=False)).violated
@@ -189,9 +200,75 @@ async def test_at_rest_the_kernel_is_read_at_a_low_rate_and_after_any_change_at_
         now = AT_REST_SECONDS
         assert await dumps() == 1, "it is long ago"
         await change_without_record(one)
-        assert await dumps() == 1, "something changed"
+        assert await dumps() == 0, "nothing happened to a route of ours"
         del one.kernel.routes[BLOCK, 1030]
+        await learn(one, REMOTE)
         assert not (await checks.run(anew=False)).violated, "nobody said so"
+        await change_without_record(one)
         now = 2 * AT_REST_SECONDS
         assert (await checks.run(anew=False)).violated
         assert (await checks.run(anew=False)).violated, "what is wrong is looked at each time"
+        one.kernel.routes[BLOCK, 1030] = HOLE
+        assert not (await checks.run(anew=False)).violated
+
+
+@asynccontextmanager
+async def checked(folder: Path) -> AsyncIterator[tuple[FakeNode, Checks]]:
+    """A sound node after its first check, for which time stands still."""
+    one = sound(folder)
+    async with one.running() as agent:
+        await until(lambda: one.peers.announced)
+        checks = Checks(agent, frozenset, second_look_seconds=0, clock=lambda: 0.0)
+        assert not (await checks.run(anew=False)).violated
+        yield one, checks
+
+
+async def test_of_routes_that_something_happened_to_each_is_asked_for_and_no_other(tmp_path: Path) -> None:
+    async with checked(tmp_path) as (one, checks):
+        await learn(one, FAR)
+        before = one.kernel.matched, one.kernel.dumps
+        assert not (await checks.run(anew=False)).violated
+        assert (one.kernel.matched, one.kernel.dumps) == (before[0] + 1, before[1])
+
+
+async def test_a_route_that_something_happened_to_and_that_is_wrong_is_found_at_the_next_check(tmp_path: Path) -> None:
+    async with checked(tmp_path) as (one, checks):
+        await learn(one, REMOTE)
+        lost = one.kernel.routes.pop((REMOTE, 1030))
+        assert [found.number for found in (await checks.run(anew=False)).violated] == [5]
+        one.kernel.routes[REMOTE, 1030] = lost
+        assert not (await checks.run(anew=False)).violated
+        one.peers.report(Withdrawn((REMOTE,)))
+        await until(lambda: not one.kernel.held(REMOTE))
+        one.kernel.routes[REMOTE, 1030] = lost
+        assert [found.number for found in (await checks.run(anew=False)).violated] == [5]
+
+
+async def test_a_route_that_another_hides_is_looked_for_in_the_table(tmp_path: Path) -> None:
+    async with checked(tmp_path) as (one, checks):
+        await learn(one, REMOTE)
+        one.kernel.routes[REMOTE, 32] = RouteSpec(12, 32)
+        dumps = one.kernel.dumps
+        assert not (await checks.run(anew=False)).violated
+        assert one.kernel.dumps == dumps + 1
+
+
+async def test_after_something_happened_to_many_routes_or_a_check_failed_all_are_looked_at(tmp_path: Path) -> None:
+    async with checked(tmp_path) as (one, checks):
+        await learn(one, *(Prefix((n << 8).to_bytes(4), 24) for n in range(MOST + 1)))
+        before = one.kernel.matched, one.kernel.dumps
+        assert not (await checks.run(anew=False)).violated
+        assert (one.kernel.matched, one.kernel.dumps) == (before[0], before[1] + 1)
+        await learn(one, REMOTE)
+        del one.kernel.routes[REMOTE, 1030]
+        one.kernel.link_failures.append(KernelError("read the devices: they changed"))
+        with pytest.raises(KernelError):
+            await checks.run(anew=False)
+        assert [found.number for found in (await checks.run(anew=False)).violated] == [5]
+
+
+async def test_the_route_of_a_pod_that_came_since_is_looked_at_whatever_is_wanted(tmp_path: Path) -> None:
+    async with checked(tmp_path) as (one, checks):
+        one.agent.snapshot.attach(Endpoint.of(endpoint()))
+        texts = [found.text for found in (await checks.run(anew=False)).violated]
+        assert "pod default/web has no route for 10.65.1.2/32 in the kernel" in texts

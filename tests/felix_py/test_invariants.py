@@ -165,6 +165,12 @@ def test_only_what_persists_counts() -> None:
     assert persisting([passing, lasting], [lasting]) == [lasting]
 
 
+def test_a_pod_whose_route_was_not_looked_at_may_have_it() -> None:
+    local = replace(LOCAL, held={BLOCK: HOLE}, looked_at=frozenset())
+    assert violations(RECORDS, local) == []
+    assert {one.number for one in violations(RECORDS, replace(local, looked_at={POD}))} == {4, 5}
+
+
 def test_of_what_was_not_looked_at_nothing_is_said_unless_it_is_held_and_wrong() -> None:
     elsewhere = Prefix.parse("10.65.2.0/26")
     learned = RouteSpec(81, hops=(NextHop(2),), metric=1030)

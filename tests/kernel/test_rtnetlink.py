@@ -84,6 +84,25 @@ async def test_what_is_read_back_equals_what_was_put(kernel: Rtnetlink, eth0: in
     assert wanted.items() <= set(await kernel.dump())
 
 
+async def test_the_route_that_a_prefixs_first_address_matches_equals_what_was_put(
+    kernel: Rtnetlink, node: Namespace, eth0: int
+) -> None:
+    wanted = {prefix: spec for prefix, spec in table(eth0).items() if prefix.length}
+    await kernel.apply(wanted.items())
+    shown = {prefix: (prefix, spec) for prefix, spec in wanted.items()} | {BLOCK: None, BLOCK6: None}
+    found = {prefix: kernel.match(prefix) for prefix in wanted}
+    [several] = [prefix for prefix, spec in wanted.items() if prefix.bits == 128 and len(spec.hops) > 1]
+    match = found.pop(several)
+    assert match is not None and sorted(match[1].hops) == sorted(wanted[several].hops), "from any hop on"
+    assert found == {prefix: route for prefix, route in shown.items() if prefix != several}
+    inside, none = Prefix.parse("10.65.2.8/32"), Prefix.parse("203.0.113.0/24")
+    assert kernel.match(inside) == (Prefix.parse("10.65.2.0/26"), wanted[Prefix.parse("10.65.2.0/26")])
+    assert kernel.match(none) is None
+    node.ip("route add 10.65.2.0/26 via 192.0.2.3 proto static metric 20")
+    other = kernel.match(Prefix.parse("10.65.2.0/26"))
+    assert other is not None and (other[0].length, other[1].metric) == (26, 20)
+
+
 async def test_of_our_own_writes_only_replacements_are_told(kernel: Rtnetlink, node: Namespace, eth0: int) -> None:
     many = [(Prefix.host(bytes((10, 9, n >> 8, n & 255))), DROP) for n in range(700)]
     through = RouteSpec(81, 1030, hops=(NextHop(eth0, pack("192.0.2.2")),))

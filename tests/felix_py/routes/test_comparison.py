@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from felix_py.routes.comparison import Comparison
+from felix_py.routes.comparison import Comparison, shows_the_best
 from felix_py.routes.fib import Ownership
 from felix_py.routes.rib import Rib, Source
 from kernel.route import BLACKHOLE, NextHop, RouteSpec
@@ -13,6 +14,7 @@ from net.prefix import Prefix
 
 OURS = Ownership()
 POD, BLOCK, REMOTE = map(Prefix.parse, ("10.65.1.2/32", "10.65.1.0/26", "10.65.2.0/26"))
+DEFAULT, UNWANTED, UNWANTED_BLOCK = map(Prefix.parse, ("0.0.0.0/0", "10.65.1.9/32", "10.65.9.0/26"))
 DEVICE = RouteSpec(80, 1030, hops=(NextHop(7),), scope=253)
 HOLE = RouteSpec(80, 1030, BLACKHOLE)
 LEARNED = RouteSpec(81, 1030, hops=(NextHop(2),))
@@ -46,6 +48,30 @@ def test_what_is_another_or_is_not_wanted_is_kept_and_counts_as_lacking() -> Non
     assert not found.lacks_nothing
     assert found.kept == {REMOTE: HOLE, stale: LEARNED, POD: DEVICE}
     assert found.lacking() == {BLOCK}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "match", "shown"),
+    [
+        (REMOTE, (REMOTE, LEARNED), True),
+        (REMOTE, (REMOTE, OF_BIRD), False),
+        (REMOTE, (Prefix.parse("10.65.2.0/32"), DEVICE), False),
+        (REMOTE, (DEFAULT, OF_BIRD), False),
+        (REMOTE, None, False),
+        (BLOCK, None, False),
+        (UNWANTED, None, True),
+        (UNWANTED, (DEFAULT, OF_BIRD), True),
+        (UNWANTED, (UNWANTED, DEVICE), False),
+        (UNWANTED, (UNWANTED, OF_BIRD), False),
+        (UNWANTED_BLOCK, None, False),
+        (UNWANTED_BLOCK, (DEFAULT, OF_BIRD), True),
+        (UNWANTED_BLOCK, (Prefix.parse("10.65.9.0/32"), DEVICE), False),
+    ],
+)
+def test_what_an_address_matches_shows_the_best_route_or_says_nothing(
+    prefix: Prefix, match: tuple[Prefix, RouteSpec] | None, shown: bool
+) -> None:
+    assert shows_the_best(rib(*WANTED), prefix, match) == shown
 
 
 @given(

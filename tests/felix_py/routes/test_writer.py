@@ -394,3 +394,35 @@ async def test_a_dump_that_differs_from_what_was_believed_is_a_line_and_a_number
     ]
     await one.writer.read_all()
     assert one.writer.silent_changes == 1
+
+
+async def test_what_is_wanted_anew_written_or_changed_by_others_counts_as_touched() -> None:
+    one = Writing([(BLOCK, HOLE), (REMOTE, LEARNED)])
+    for source, prefix, spec in ((Source.BLOCKS, BLOCK, HOLE), (Source.LEARNED, REMOTE, LEARNED)):
+        one.rib.put(source, prefix, spec)
+    await one.writer.read_all()
+    await one.writer.write()
+    assert one.writer.touched.take() is None, "at first"
+    await one.writer.read_all()
+    await one.writer.write()
+    assert one.writer.touched.take() == set(), "all is as it was"
+    one.rib.put(Source.PODS, POD, DEVICE)
+    await one.writer.write()
+    assert one.writer.touched.take() == {POD}
+    one.writer.foreign_change(one.kernel.foreign_remove(REMOTE), repair=False)
+    assert one.writer.touched.take() == {REMOTE}
+    one.writer.lost_device(7)
+    assert one.writer.touched.take() == {POD}
+    await one.writer.write()
+    assert one.writer.touched.take() == {POD}, "put"
+    del one.kernel.routes[BLOCK, 1030]
+    await one.writer.read_all()
+    assert one.writer.touched.take() == {BLOCK}, "without an event"
+    one.rib.put(Source.PODS, POD, HOLE)
+    one.kernel.failure = KernelError("write routes: no")
+    with pytest.raises(KernelError):
+        await one.writer.write()
+    one.writer.touched.take()
+    one.kernel.failure = None
+    await one.writer.write()
+    assert one.writer.touched.take() == {POD, BLOCK, REMOTE}, "again"
