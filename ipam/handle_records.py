@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from msgspec import json
-
 from datastore.kinds.ipam import IPAMHandle
 
 MOST = 1024
@@ -17,19 +15,17 @@ MOST = 1024
 
 class HandleRecords:
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, str] = OrderedDict()
-        """As text, a fifth of what a record takes: most are asked for once, when their pod goes."""
+        self._records: OrderedDict[str, IPAMHandle] = OrderedDict()
 
     def get(self, handle: str) -> IPAMHandle | None:
-        text = self._texts.get(handle)
-        return None if text is None else IPAMHandle.read(json.decode(text))
+        return self._records.get(handle)
 
     def put(self, record: IPAMHandle) -> None:
         """Remember a record; the one that was written longest ago is forgotten for it if there are too many."""
-        self._texts[record.spec.handle_id] = record.to_text()
-        self._texts.move_to_end(record.spec.handle_id)
-        if len(self._texts) > MOST:
-            self._texts.popitem(last=False)
+        self._records[record.spec.handle_id] = record
+        self._records.move_to_end(record.spec.handle_id)
+        if len(self._records) > MOST:
+            self._records.popitem(last=False)
 
     def forget(self, handle: str) -> None:
-        self._texts.pop(handle, None)
+        self._records.pop(handle, None)
