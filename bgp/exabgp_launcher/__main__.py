@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from types import SimpleNamespace
+from typing import NoReturn
 
 if __name__ == "__main__":
     # -I keeps out what a user's folder and environment hold; the folder that this file is installed in is not among it.
@@ -22,8 +23,6 @@ if __name__ == "__main__":
     from bgp.exabgp_launcher.left_out import leave_out
 
     leave_out()
-
-from typing import NoReturn
 
 from bgp.exabgp_launcher.arguments import arguments
 from bgp.exabgp_launcher.host_name import set_host_name

@@ -11,12 +11,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections import namedtuple
 from types import ModuleType
-
-TYPE_CHECKING = False  # typing itself is among what is left out
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 UPDATE = "exabgp.bgp.message.update"
 FLOWS = f"{UPDATE}.nlri.flow"
@@ -28,17 +24,14 @@ OF_EXABGP = (
     "exabgp.configuration.flow.parser",
     "exabgp.configuration.static.mpls",
 )
-OF_PYTHON = ("argparse", "asyncio", "inspect", "logging.handlers", "pdb", "pprint", "random")
-"""For ExaBGP's command line, its coroutines and its debugger, for log files, to show what a parser is at, and for tests
-with connections that fail."""
+OF_PYTHON = ("argparse", "asyncio", "inspect", "logging.handlers", "pdb", "pprint")
+"""For ExaBGP's command line, its coroutines and its debugger, for log files, and to show what a parser is at."""
 
 
 def leave_out() -> None:
     """Have ExaBGP import stand-ins; what has been imported by now stays as it is."""
     leave_out_pythons_datetime()
-    names = dict.fromkeys(("Any", "NoReturn", "TypeAlias"))  # in annotations, which nobody evaluates
     stand_ins = [
-        module("typing", NamedTuple=NamedTuple, TypeVar=str, Dict=dict, List=list, **names),
         *(Unused(name) for name in (*OF_EXABGP, *OF_PYTHON)),
         Flows(FLOWS),
         module("configparser", ConfigParser=NoSettings, NoSectionError=NoSettingError, NoOptionError=NoSettingError),
@@ -93,24 +86,6 @@ class NoSettings:
 
 class ChildError(Exception):
     """What children of ExaBGP's end with; it has none (sidecar_pipes.py)."""
-
-
-class TupleMaker(type):
-    """Makes of a subclass of NamedTuple what typing does: a class of tuples that has the fields annotated."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], content: dict[str, Any]) -> Any:
-        if not bases:
-            return super().__new__(cls, name, bases, content)
-        fields = content.pop("__annotations__")
-        defaults = [content.pop(field) for field in fields if field in content]
-        made = namedtuple(name, fields, defaults=defaults, module=content.pop("__module__"))  # type: ignore[misc]
-        for key, value in content.items():
-            setattr(made, key, value)
-        return made
-
-
-class NamedTuple(metaclass=TupleMaker):
-    """In place of typing's; the whole of typing takes 0.4 MB."""
 
 
 def module(name: str, **content: object) -> ModuleType:

@@ -40,8 +40,6 @@ def test_what_only_internal_or_two_octet_peers_may_send_does_not_count_of_others
 
 def test_no_bytes_in_an_attribute_end_a_session_unless_it_holds_prefixes() -> None:
     done = patched("""
-import sys
-del sys.modules["random"]  # which ExaBGP does without
 import random
 from collections import defaultdict
 from types import SimpleNamespace

@@ -41,34 +41,6 @@ assert (env.tcp.port, env.tcp.delay, env.bgp.openwait) == (1790, 0, 60), env
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_named_tuple_is_one_as_typing_makes_it() -> None:
-    done = patched("""
-from typing import NamedTuple
-class Point(NamedTuple):
-    'A place.'
-    x: int
-    y: int = 2
-    @property
-    def sum(self) -> int:
-        return self.x + self.y
-print(Point(1) == (1, 2) == Point(x=1, y=2), Point(1).sum, Point(1)._replace(y=3))
-print(Point.__name__, Point.__module__, Point.__doc__, Point.__bases__, Point._fields)
-Point(y=1)
-""")
-    assert done.stdout == ("True 3 Point(x=1, y=3)\nPoint __main__ A place. (<class 'tuple'>,) ('x', 'y')\n")
-    assert done.stderr.endswith("missing 1 required positional argument: 'x'\n")
-
-
-def test_nothing_that_has_a_stand_in_is_loaded() -> None:
-    done = patched("""
-import sys
-from exabgp.application import server
-names = ["argparse", "datetime", "inspect", "random", "subprocess", "typing"]
-print([name for name in names if getattr(sys.modules[name], "__file__", None)])
-""")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
-
-
 def test_datetime_is_what_is_written_in_c() -> None:
     done = patched("""
 import sys
