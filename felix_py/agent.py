@@ -39,6 +39,7 @@ from felix_py.notices.outside_pools import outside_notices
 from felix_py.notices.pool_surroundings import host_addresses, pool_notices
 from felix_py.outputs import Due, FailedOutput, Output, bring_in_line, rest_seconds
 from felix_py.packet_filter.node_table import external_nodes, nat_options, node_addresses, wanted_table
+from felix_py.packet_path.cut_off_pods import CutOffPods
 from felix_py.peering.bgp_secrets import BgpSecrets
 from felix_py.peering.peering import Peering
 from felix_py.progress import Progress
@@ -83,7 +84,7 @@ class Agent:
 
     def _outputs(self) -> tuple[Output, ...]:
         """Return what follows from a change. The order is the rule: see `outputs`."""
-        routing, peering = self.routing, self.peering
+        routing, cut_off = self.routing, CutOffPods(self.routing.pods, self.host, self.progress)
         return (
             Output("interests", on.INTERESTS, self.watch.look, needed=False),
             Output("own addresses", Topic.OWN_NODE, self._follow_own_addresses),
@@ -105,10 +106,11 @@ class Agent:
             Output("stale routes", Topic.IN_SYNC, self._allow_local_removal),
             Output("tables that are coming", Topic.ROUTES, routing.hear_out),
             Output("routes", on.ROUTES, routing.write),
+            Output("pods cut off", Topic.PODS, cut_off.look_soon, needed=False),
             Output("pod MTU", on.POD_MTU, self._write_pod_mtu, needed=False),
             Output("readiness", Topic.IN_SYNC, self.progress.wrote_first),
             Output("sessions", on.SESSIONS, self._configure_sessions, needed=False),
-            Output("announcements", on.ANNOUNCEMENTS, peering.announce),
+            Output("announcements", on.ANNOUNCEMENTS, self.peering.announce),
             Output("what lies in no pool", on.OUTSIDE_POOLS, self._look_outside_pools, needed=False),
         )
 
@@ -287,9 +289,8 @@ class Agent:
         self.log_notices(self.notices.put("outside pools", tuple(outside_notices(self.snapshot))))
 
     async def _look_at_configurations(self) -> None:
-        snapshot = self.snapshot
-        configurations = (*snapshot.bgp_configurations.values(), *snapshot.felix_configurations.values())
-        self.log_notices(self.notices.put("configurations", of_no_node(snapshot.nodes, configurations)))
+        configurations = (*self.snapshot.bgp_configurations.values(), *self.snapshot.felix_configurations.values())
+        self.log_notices(self.notices.put("configurations", of_no_node(self.snapshot.nodes, configurations)))
 
     async def _state_table(self) -> None:
         given = self.settings, self.identity.node, self.snapshot.felix_configurations

@@ -29,6 +29,8 @@ class Progress(Struct):
     """Why the container runtime has not got our network's list yet; "" = it has, or is to have none from us."""
     in_the_way: tuple[HostWarning, ...] = ()
     """What of this host keeps pods' packets from their way, or pods from this network."""
+    cut_off: tuple[HostWarning, ...] = ()
+    """Which pods have no device that is up."""
     _wrote: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrote_first(self) -> None:

@@ -36,6 +36,7 @@ class HostIssue(StrEnum):
     PLUGIN_MISSING = "plugin missing"
     TABLE_REFUSED = "table of nftables refused"
     NEIGHBOUR_TABLE = "neighbour table too small"
+    PODS_CUT_OFF = "devices of pods down"
 
 
 class HostWarning(Struct, frozen=True):

@@ -5,10 +5,13 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from felix_py.packet_path.neighbour_room import NeighbourRoom
+from felix_py.snapshot import Endpoint
 from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
+
+MOST_NAMED = 3  # pods in one sentence
 
 
 def in_the_way(
@@ -81,3 +84,31 @@ def _crowded(room: NeighbourRoom) -> HostWarning:
         f" its links are {room.needed:,}: packets to some are lost; to keep more: sysctl -w {room.sysctl}={enough}"
     )
     return HostWarning(HostIssue.NEIGHBOUR_TABLE, text)
+
+
+def cut_off(pods: Iterable[Endpoint], there: Iterable[str]) -> tuple[HostWarning, ...]:
+    """Return a sentence on the pods whose device is down, and one on those whose device is not there by its name.
+
+    pods: those whose device is not up. there: the names of all devices.
+    """
+    without = sorted(pods, key=lambda pod: pod.key)
+    names = set(there) if without else set[str]()
+    down = [pod for pod in without if pod.device in names]
+    gone = [pod for pod in without if pod.device not in names]
+    return (*_cut_off(down, "down", _bring_up), *_cut_off(gone, "gone, or has another name", _make_anew))
+
+
+def _cut_off(pods: list[Endpoint], how: str, cure: Callable[[Endpoint], str]) -> Iterator[HostWarning]:
+    if pods:
+        named = [f"{pod.device} of pod {pod.key.namespace}/{pod.pod or pod.key.name}" for pod in pods[:MOST_NAMED]]
+        more = f" and {len(pods) - MOST_NAMED:,} more" if len(pods) > MOST_NAMED else ""
+        text = f"a pod is cut off while its device is {how}: {', '.join(named)}{more}; {cure(pods[0])}"
+        yield HostWarning(HostIssue.PODS_CUT_OFF, text)
+
+
+def _bring_up(pod: Endpoint) -> str:
+    return f"to bring it up: ip link set {pod.device} up"
+
+
+def _make_anew(pod: Endpoint) -> str:
+    return f"`felixctl why {pod.key.namespace}/{pod.pod or pod.key.name}` says more; a pod that is made anew has one"

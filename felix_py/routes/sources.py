@@ -24,6 +24,8 @@ class PodRoutes:
 
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
+        self.without_device: dict[EndpointKey, Endpoint] = {}
+        """Those whose device is not up."""
         self._stated: dict[EndpointKey, dict[Prefix, RouteSpec]] = {}
         self._holders: dict[Prefix, list[EndpointKey]] = {}  # the newest last: it has the route
         self._specs: dict[tuple[int, int], RouteSpec] = {}
@@ -35,8 +37,11 @@ class PodRoutes:
         it is in the RIB, unresolved, and is shown.
         """
         before, now = self._stated.pop(key, {}), {}
+        self.without_device.pop(key, None)
         if endpoint is not None:
             device = devices.get(endpoint.device)
+            if device is None:
+                self.without_device[key] = endpoint
             now = {address: self._spec(device, address.bits) for address in endpoint.addresses}
         if now:
             self._stated[key] = now

@@ -110,7 +110,7 @@ class AgentReporter:
         """Return what of this host is in the way of pods."""
         problem = self._agent.edges.table.problem
         table = (HostWarning(HostIssue.TABLE_REFUSED, problem),) if problem else ()
-        return (*self._agent.progress.in_the_way, *table)
+        return (*self._agent.progress.in_the_way, *self._agent.progress.cut_off, *table)
 
     async def sessions(self) -> tuple[SessionStatus, ...]:
         """Return the BGP sessions; none while the sidecar does not answer."""

@@ -29,6 +29,7 @@ class Trouble(Enum):
     PLUGIN_MISSING = "PluginMissing", "PluginInstalled", 10.0
     TABLE_REFUSED = "NodeTableRefused", "NodeTableWritten", 10.0
     NEIGHBOUR_TABLE = "NeighbourTableTooSmall", "NeighbourTableSuffices", 10.0
+    PODS_CUT_OFF = "PodDevicesDown", "PodDevicesUp", 30.0
     SIDECAR = "BGPSidecarAway", "BGPSidecarBack", 30.0
     SESSION = "BGPSessionDown", "BGPSessionUp", 60.0
     HELD_BACK = "BGPSessionHeldBack", "BGPSessionReleased", 10.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from felix_py.packet_path.host_warnings import in_the_way
+from felix_py.packet_path.host_warnings import MOST_NAMED, cut_off, in_the_way
 from felix_py.packet_path.neighbour_room import NeighbourRoom
+from felix_py.snapshot import Endpoint, EndpointKey
 from felix_py.status_model import Filtered, FilteredTraffic, HostIssue, HostWarning
 from net.packet_filter import FilterHit, FilterOutcome
 
@@ -58,3 +59,23 @@ def test_a_neighbour_table_that_is_too_small_is_named_with_a_size_that_lasts() -
     assert warning.issue is HostIssue.NEIGHBOUR_TABLE
     assert "keeps 1,024 neighbours at most (net.ipv4.neigh.default.gc_thresh3)" in warning.text
     assert warning.text.endswith("sysctl -w net.ipv4.neigh.default.gc_thresh3=4096")
+
+
+def pod(name: str, device: str) -> Endpoint:
+    return Endpoint(EndpointKey("default", f"n1-k8s-{name}-eth0"), "c1", device, (), name)
+
+
+def test_pods_whose_device_is_down_and_those_whose_device_is_gone_are_a_sentence_each() -> None:
+    assert cut_off([], ["cali1"]) == ()
+    down, gone = cut_off([pod("web", "cali1"), pod("db", "cali2")], ["cali1", "cali3"])
+    assert {down.issue, gone.issue} == {HostIssue.PODS_CUT_OFF}
+    assert down.text == (
+        "a pod is cut off while its device is down: cali1 of pod default/web; to bring it up: ip link set cali1 up"
+    )
+    assert "gone, or has another name: cali2 of pod default/db; `felixctl why default/db` says more" in gone.text
+
+
+def test_of_many_pods_that_are_cut_off_the_first_are_named() -> None:
+    (warning,) = cut_off([pod(f"web-{n}", f"cali{n}") for n in range(MOST_NAMED + 2)], ())
+    assert warning.text.count(" of pod ") == MOST_NAMED
+    assert f"web-{MOST_NAMED - 1} and 2 more; " in warning.text
