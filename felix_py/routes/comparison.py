@@ -20,8 +20,8 @@ def shows_the_best(rib: Rib, prefix: Prefix, match: tuple[Prefix, RouteSpec] | N
 
     match: None, there is no route, or one that drops packets. A route of another program with a lower metric, a longer
     one and a routing rule hide the route that is asked for, and IPv6 names several hops from any of them on: then
-    nothing follows. Where none is wanted, one that is
-    hidden by a rule, or drops packets to a single address, counts as none.
+    nothing follows. Where none is wanted, one that is hidden by a rule, or drops packets to a single address, counts as
+    none.
     """
     best = rib.best(prefix)
     if best is not None:
