@@ -151,12 +151,14 @@ class CniServer:
                 self._again = loop.call_later(PAUSE_SECONDS, loop.add_reader, listener, self._accept, listener)
                 return
             connection.setblocking(False)
+            self._arrivals.come()
             task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
             self._quiet.clear()
             task.add_done_callback(self._served)
 
     def _served(self, task: asyncio.Task[None]) -> None:
+        self._arrivals.answered()
         self._serving.discard(task)
         if not self._serving:
             self._quiet_since = asyncio.get_running_loop().time()
@@ -165,7 +167,7 @@ class CniServer:
     async def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []
         try:
-            with connection, self._arrivals.one():
+            with connection:
                 _require_root(connection)
                 message = await _receive(connection, descriptors)
                 if len(message) > LIMIT:

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from datastore.begun_work import begin
+
 BatchKey = TypeVar("BatchKey", bound=Hashable)
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -35,12 +37,20 @@ class Batcher(Generic[BatchKey, Item, Result]):
     """One batch at a time for each key; batches of different keys run side by side."""
 
     def __init__(
-        self, serve: Serve[BatchKey, Item, Result], gather: Callable[[BatchKey], Awaitable[object]] | None = None
+        self,
+        serve: Serve[BatchKey, Item, Result],
+        gather: Callable[[BatchKey], Awaitable[object]] | None = None,
+        is_alone: Callable[[], bool] = lambda: False,
     ) -> None:
-        """gather: waits, before each batch is closed, for items that are known to come soon."""
-        self._serve, self._gather = serve, gather
+        """gather: waits, before each batch is closed, for items that are known to come soon.
+
+        is_alone: whether no item but the one submitted is expected. Its batch is begun at once then, in its caller's
+        task until it has to wait for something (datastore.begun_work).
+        """
+        self._serve, self._gather, self._is_alone = serve, gather, is_alone
         self._waiting: dict[BatchKey, list[tuple[Item, asyncio.Future[Result]]]] = {}
-        self._serving: dict[BatchKey, asyncio.Task[None]] = {}
+        self._serving: dict[BatchKey, asyncio.Task[None] | None] = {}
+        """None: not a task, or not yet."""
         self._served: dict[BatchKey, asyncio.Future[None]] = {}
         """Done when the batch that is under way is."""
 
@@ -53,7 +63,7 @@ class Batcher(Generic[BatchKey, Item, Result]):
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append((item, result))
         if key not in self._serving:
-            self._serving[key] = asyncio.create_task(self._run(key))
+            self._start(key)
         try:
             return await result
         except asyncio.CancelledError:
@@ -65,6 +75,14 @@ class Batcher(Generic[BatchKey, Item, Result]):
     def waiting(self, key: BatchKey) -> int:
         """Return how many wait for the next batch that starts."""
         return len(self._waiting.get(key, ()))
+
+    def _start(self, key: BatchKey) -> None:
+        if not self._is_alone():
+            self._serving[key] = asyncio.create_task(self._run(key))
+            return
+        self._serving[key] = None
+        if rest := begin(self._run(key)):
+            self._serving[key] = rest
 
     async def _run(self, key: BatchKey) -> None:
         try:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 LULL_SECONDS = 0.002
 """For how long none has come when a burst is taken to be over: processes that a runtime starts at once are closer."""
 PATIENCE_SECONDS = 0.02
 """How long a write waits at most."""
-TURNS = 12
+TURNS = 13
 """How many turns of the event loop a request needs from when it has come until it asks for its addresses."""
 
 
@@ -27,15 +25,19 @@ class Arrivals:
         self._under_way = 0
         self._latest = -math.inf
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a request while this lasts."""
+    def come(self) -> None:
+        """Count a request: as soon as it is known of, so that none that came with it takes itself to be alone."""
         self._under_way += 1
         self._latest = _now()
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+
+    def answered(self) -> None:
+        """Count it no more."""
+        self._under_way -= 1
+
+    @property
+    def is_one(self) -> bool:
+        """Whether a single request is under way."""
+        return self._under_way == 1
 
     async def lull(self) -> None:
         """Return when no more are expected soon: at once if no more than one is under way."""

@@ -77,7 +77,7 @@ class BlockWriter:
         self.handles = HandleWriter(store)
         self.known = KnownBlocks()
         self._asked: Counter[Network] = Counter()
-        self._batches: Batcher[Network, Operation, Written] = Batcher(self._write_batch, self._gather)
+        self._batches: Batcher[Network, Operation, Written] = Batcher(self._write_batch, self._gather, self._is_alone)
         self._separate = SeparateWrites(self.handles, self._batches.submit, self._batches.waiting)
 
     async def submit(self, cidr: Network, operation: Operation) -> Result:
@@ -170,6 +170,10 @@ class BlockWriter:
 
     def _learn(self, block: IPAMBlock) -> None:
         self.known.put(block, self._now_ns())
+
+    def _is_alone(self) -> bool:
+        """Whether only one request is under way, and the store may carry out its write without waiting."""
+        return self._store.atomic and self._arrivals.is_one
 
     async def _gather(self, cidr: Network) -> None:
         if self._store.atomic:

@@ -16,6 +16,7 @@ import pytest
 from cni.errors import CniError, Code
 from cni.request import CniRequest
 from cni.server import CniServer, respond
+from ipam.arrivals import Arrivals
 from kernel import kept_paths
 from kernel.path_watch import PathWatch
 from tests.cni.conftest import call
@@ -94,6 +95,30 @@ async def test_a_server_that_stops_lets_a_request_in_flight_end(tmp_path: Path) 
     assert await reader.read() == b'\0{"cniVersion":"1.0.0"}\n'
     await stopping
     writer.close()
+
+
+async def test_requests_that_come_together_are_counted_before_the_first_is_served(tmp_path: Path) -> None:
+    arrivals, were_one = Arrivals(), list[bool]()
+
+    class Looking(FakeHandler):
+        async def run(self, request: CniRequest, netns: int | None) -> dict[str, object] | None:
+            were_one.append(arrivals.is_one)
+            return await super().run(request, netns)
+
+    server = CniServer(tmp_path / "cni.sock", Looking(None), arrivals)
+    await server.start()
+    for together in (2, 1):
+        were_one.clear()
+        shims = [socket.socket(socket.AF_UNIX) for _ in range(together)]
+        for shim in shims:
+            shim.connect(str(tmp_path / "cni.sock"))
+            shim.sendall(message())
+            shim.shutdown(socket.SHUT_WR)
+        await until(lambda: bool(were_one) and server.is_quiet)
+        for shim in shims:
+            shim.close()
+        assert were_one[0] is (together == 1)
+    await server.stop()
 
 
 async def test_a_socket_that_somebody_removes_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,16 @@ from datastore.group_commit import Batcher, to_its_end
 
 
 class Doubler:
-    """It doubles numbers, refuses odd ones, and holds each batch until `may_end` is set."""
+    """It doubles numbers, refuses odd ones, and holds each batch until `may_end` is set.
 
-    def __init__(self) -> None:
+    alone: each number that finds no batch under way is taken to be alone.
+    """
+
+    def __init__(self, alone: bool = False) -> None:
         self.served: list[list[int]] = []
         self.may_end = asyncio.Event()
         self.may_end.set()
-        self.batches: Batcher[str, int, int] = Batcher(self.serve)
+        self.batches: Batcher[str, int, int] = Batcher(self.serve, is_alone=lambda: alone)
 
     async def serve(self, key: str, numbers: Sequence[int]) -> Sequence[int | Exception]:
         self.served.append(list(numbers))
@@ -33,8 +36,9 @@ async def test_requests_that_come_together_are_served_in_one_batch() -> None:
     assert doubler.served == [[2, 4, 6]]
 
 
-async def test_a_request_that_comes_during_a_batch_waits_for_the_next() -> None:
-    doubler = Doubler()
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_request_that_comes_during_a_batch_waits_for_the_next(alone: bool) -> None:
+    doubler = Doubler(alone)
     doubler.may_end.clear()
     first = asyncio.create_task(doubler.batches.submit("a", 2))
     await asyncio.sleep(0)
@@ -57,8 +61,9 @@ async def test_a_refusal_is_one_callers_and_a_failed_batch_is_every_callers() ->
     assert await doubler.batches.submit("a", 2) == 4
 
 
-async def test_a_caller_cancelled_before_the_batch_is_left_out_of_it() -> None:
-    doubler = Doubler()
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_caller_cancelled_before_the_batch_is_left_out_of_it(alone: bool) -> None:
+    doubler = Doubler(alone)
     doubler.may_end.clear()
     first = asyncio.create_task(doubler.batches.submit("a", 2))
     await asyncio.sleep(0)
@@ -73,8 +78,9 @@ async def test_a_caller_cancelled_before_the_batch_is_left_out_of_it() -> None:
     assert doubler.served == [[2], [6]]
 
 
-async def test_a_caller_cancelled_during_the_batch_waits_for_its_end() -> None:
-    doubler = Doubler()
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_caller_cancelled_during_the_batch_waits_for_its_end(alone: bool) -> None:
+    doubler = Doubler(alone)
     doubler.may_end.clear()
     leaving = asyncio.create_task(doubler.batches.submit("a", 2))
     await asyncio.sleep(0)
@@ -89,8 +95,9 @@ async def test_a_caller_cancelled_during_the_batch_waits_for_its_end() -> None:
     assert doubler.served == [[2]]
 
 
-async def test_a_caller_cancelled_during_the_batch_does_not_wait_for_the_next() -> None:
-    doubler = Doubler()
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_caller_cancelled_during_the_batch_does_not_wait_for_the_next(alone: bool) -> None:
+    doubler = Doubler(alone)
     doubler.may_end.clear()
     leaving = asyncio.create_task(doubler.batches.submit("a", 2))
     await asyncio.sleep(0)
@@ -106,6 +113,74 @@ async def test_a_caller_cancelled_during_the_batch_does_not_wait_for_the_next() 
     assert not next_one.done()
     doubler.may_end.set()
     assert (await next_one, doubler.served) == (8, [[2], [4]])
+
+
+async def test_who_is_alone_has_the_result_without_a_turn_of_the_loop_and_no_task_is_made() -> None:
+    doubler = Doubler(alone=True)
+    turns: list[str] = []
+    asyncio.get_running_loop().call_soon(turns.append, "turn")
+    tasks = asyncio.all_tasks()
+    assert [await doubler.batches.submit("a", number) for number in (2, 4)] == [4, 8]
+    assert (turns, asyncio.all_tasks()) == ([], tasks)
+    assert doubler.served == [[2], [4]]
+
+
+async def test_one_who_was_taken_to_be_alone_hears_of_a_failure_and_the_next_is_served() -> None:
+    doubler = Doubler(alone=True)
+    with pytest.raises(ValueError, match="3 is odd"):
+        await doubler.batches.submit("a", 3)
+    with pytest.raises(LookupError):
+        await doubler.batches.submit("a", 0)
+    assert await doubler.batches.submit("a", 2) == 4
+
+
+async def test_those_who_wait_for_one_who_is_cancelled_alone_are_served_all_the_same() -> None:
+    doubler = Doubler(alone=True)
+    doubler.may_end.clear()
+    leaving = asyncio.create_task(doubler.batches.submit("a", 2))
+    await asyncio.sleep(0)
+    following = [asyncio.create_task(doubler.batches.submit("a", number)) for number in (4, 0)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    doubler.may_end.set()
+    results = await asyncio.gather(leaving, *following, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, LookupError, LookupError]
+    assert doubler.served == [[2], [4, 0]]
+    assert await doubler.batches.submit("a", 6) == 12
+
+
+async def test_one_alone_who_is_cancelled_while_others_are_gathered_is_left_out_and_the_others_are_served() -> None:
+    come, served = asyncio.Event(), list[Sequence[int]]()
+
+    async def serve(key: str, items: Sequence[int]) -> Sequence[int]:
+        served.append(items)
+        return items
+
+    batcher: Batcher[str, int, int] = Batcher(serve, lambda key: come.wait(), lambda: True)
+    leaving = asyncio.create_task(batcher.submit("key", 1))
+    await asyncio.sleep(0)
+    staying = asyncio.create_task(batcher.submit("key", 2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    come.set()
+    assert await staying == 2
+    assert (leaving.cancelled(), served) == (True, [[2]])
+
+
+async def test_a_cancellation_that_was_asked_for_before_reaches_who_is_alone_after_the_whole_batch() -> None:
+    doubler, results = Doubler(alone=True), list[int]()
+
+    async def cancelled() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        results.append(await doubler.batches.submit("a", 2))
+        await asyncio.sleep(0)
+        results.append(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(cancelled())
+    assert (results, doubler.served) == ([4], [[2]])
 
 
 async def test_a_batch_is_closed_only_when_those_that_were_coming_have_come() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -20,27 +21,38 @@ async def test_who_is_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) ->
     found = arrivals.Arrivals()
     await found.lull()
     for _ in range(2):
-        with found.one():
-            await found.lull()
+        found.come()
+        await found.lull()
+        found.answered()
+
+
+async def test_one_request_is_one_from_when_it_has_come_until_it_is_answered() -> None:
+    found, seen = arrivals.Arrivals(), list[bool]()
+    for change in (found.come, found.come, found.answered, found.answered):
+        seen.append(found.is_one)
+        change()
+    assert [*seen, found.is_one] == [False, True, False, True, False]
 
 
 async def test_where_several_are_under_way_a_write_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "LULL_SECONDS", math.inf)
     monkeypatch.setattr(arrivals, "PATIENCE_SECONDS", math.inf)
     found = arrivals.Arrivals()
-    with found.one(), found.one():
-        waiting = asyncio.create_task(found.lull())
-        for _ in range(2 * arrivals.TURNS):
-            await asyncio.sleep(0)
-        assert not waiting.done()
-        waiting.cancel()
+    found.come()
+    found.come()
+    waiting = asyncio.create_task(found.lull())
+    for _ in range(2 * arrivals.TURNS):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_a_stream_of_requests_holds_a_write_up_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "LULL_SECONDS", math.inf)
     found = arrivals.Arrivals()
-    with found.one(), found.one():
-        await found.lull()
+    found.come()
+    found.come()
+    await found.lull()
 
 
 @pytest.mark.parametrize("together", [10, 50])
@@ -51,30 +63,24 @@ async def test_requests_of_one_burst_cost_two_block_writes_however_far_they_have
     before = [pod(f"before-{number}") for number in range(5)]
     await asyncio.gather(*map(allocator.assign, before))
     await report(store, allocator)
-    await asyncio.gather(
-        _first_and_then(allocator, range(together)),
-        *(_released(allocator, one.handle) for one in before),
-    )
-    assert store.calls["write IPAMBlock"] <= 2
+    store.calls.clear()
+    await _request(allocator, allocator.assign(pod(0)), 0)
+    others = [_request(allocator, allocator.assign(pod(number)), number % 4) for number in range(1, together)]
+    releases = [_request(allocator, allocator.release_handle(one.handle), 0) for one in before]
+    await asyncio.gather(*others, *releases)
+    assert store.calls["write IPAMBlock"] == 2
     assert len(await owners(store)) == together
     assert await violations(store, {}) == []
 
 
-async def _first_and_then(allocator: Allocator, numbers: Iterable[int]) -> None:
-    """Have one request come, and the others while it is served, each with another way to go before it asks."""
-    first, *others = numbers
-    leading = asyncio.create_task(_assigned(allocator, first, 0))
-    await asyncio.sleep(0)
-    await asyncio.gather(leading, *(_assigned(allocator, number, number % 4) for number in others))
+def _request(allocator: Allocator, asked: Coroutine[Any, Any, object], turns: int) -> Awaitable[None]:
+    """Count a request, which asks some turns of the loop later."""
+    allocator.arrivals.come()
 
-
-async def _assigned(allocator: Allocator, number: int, turns: int) -> None:
-    with allocator.arrivals.one():
+    async def served() -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
-        await allocator.assign(pod(number))
+        await asked
+        allocator.arrivals.answered()
 
-
-async def _released(allocator: Allocator, handle: str) -> None:
-    with allocator.arrivals.one():
-        await allocator.release_handle(handle)
+    return asyncio.ensure_future(served())

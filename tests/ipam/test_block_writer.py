@@ -71,6 +71,22 @@ async def test_fifty_pods_on_one_file_move_their_block_by_four_writes_at_most(tm
     await store.close()
 
 
+async def test_a_request_alone_writes_in_its_own_turn_of_the_loop_and_one_beside_others_waits(tmp_path: Path) -> None:
+    store = datastore.open(f"sqlite://{tmp_path}/addresses.db")
+    await store.create(pool("pods", "10.65.0.0/16"))
+    allocator = Allocator(store)
+    for number in range(3):
+        await allocator.assign(pod(number))
+    for number, alone in ((2, True), (1, False)):
+        turns: list[str] = []
+        allocator.arrivals.come()
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(turns.append, "turn")
+        await allocator.release_handle(f"net.pod-{number}")
+        assert bool(turns) is not alone
+    await store.close()
+
+
 async def test_a_handle_that_is_to_be_new_and_is_not_spoils_no_other(store: MemoryStore, allocator: Allocator) -> None:
     await allocator.assign(pod(1))
     wanted = [replace(pod(number), fresh=True) for number in (1, 2, 3)]
