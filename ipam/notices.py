@@ -86,7 +86,14 @@ CONFIGURATION = FieldRules(
 def configuration_notices(configuration: IPAMConfig) -> tuple[Notice, ...]:
     """Return what of IPAM's configuration is not obeyed; of one that is not read, that alone."""
     found = CONFIGURATION.notices(configuration)
-    if configuration.name not in CONFIGURATION.read_names or not configuration.limits_borrowers:
+    if configuration.name not in CONFIGURATION.read_names:
+        return found
+    if configuration.fault:
+        found = (
+            notice_of(configuration, "", NotObeyed(configuration.fault, "what it says applies all the same")),
+            *found,
+        )
+    if not configuration.limits_borrowers:
         return found
     limit = NotObeyed(
         f"maxBlocksPerHost {configuration.spec.max_blocks_per_host} forbids borrowing to who has so many blocks",

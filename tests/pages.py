@@ -45,7 +45,8 @@ What felixctl refuses to write and kubectl does not is read all the same, and yi
 selectors, uses and blockSize of an IPPool, which gives no more addresses then, while those that are given are routed;
 a selector of a BGPPeer, which selects nothing then, as in Calico, so that its sessions end at once, not with the next
 restart; what of an IPReservation is no network, while the rest is reserved; maxBlocksPerHost of an IPAMConfig without
-strictAffinity, which `felixctl ipam configure` alone refuses, as calicoctl does; what a BGPConfiguration sets for the
+strictAffinity, which `felixctl ipam configure` alone refuses, as calicoctl does; autoAllocateBlocks false without
+strictAffinity, with which nodes claim no block and borrow; what a BGPConfiguration sets for the
 mesh while `nodeToNodeMeshEnabled` is false; and what one named `node.NAME` sets for the whole cluster.
 
 Kubernetes' own NetworkPolicies are not enforced either: on Kubernetes each agent has a notice of every one, as

@@ -95,6 +95,15 @@ def test_a_limit_of_blocks_where_nodes_may_borrow_is_taken_and_noticed() -> None
     assert configuration_notices(limited.with_spec(max_blocks_per_host=0)) == ()
 
 
+def test_settings_that_felixctl_refuses_and_kubectl_does_not_are_told() -> None:
+    contrary = IPAMConfig.make("default", **REQUIRED).with_spec(auto_allocate_blocks=False)
+    (notice,) = configuration_notices(contrary)
+    assert str(notice) == (
+        'IPAMConfig "default": autoAllocateBlocks false needs strictAffinity true; what it says applies all the same'
+    )
+    assert configuration_notices(contrary.with_spec(strict_affinity=True)) == ()
+
+
 def test_a_configuration_of_another_name_is_not_read() -> None:
     (notice,) = configuration_notices(IPAMConfig.make("mine", **REQUIRED, maxBlocksPerHost=4))
     assert notice.field == ""
