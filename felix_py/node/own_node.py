@@ -1,8 +1,9 @@
 """Whether this node is still who its Node says: its addresses are on this host, and its Node is there.
 
 An edge: it looks at what the agent knows when the Node or the host's addresses change, and every few seconds while
-anything is in doubt. It has the Node written anew when something is wrong for two looks; what cannot be put right is in
-log, readiness and status.
+anything is in doubt. It has the Node written anew when something is wrong for two looks, or the Node has lost an
+address: that costs the node its sessions, and nobody else puts it back. What cannot be put right is in log, readiness
+and status.
 """
 
 from __future__ import annotations
@@ -94,12 +95,12 @@ class OwnNode:
             agent.notices.put("claims", ())
 
     async def look(self) -> None:
-        """Look once; act on what was wrong the last time too."""
+        """Look once; act on what was wrong the last time too, and at once on what nobody else puts back."""
         agent = self._agent
         if agent.progress.held_back:
             return
         wrong, self._wrong_before = self.wrong(), self._wrong_before
-        if wrong and wrong == self._wrong_before:
+        if wrong and (wrong == self._wrong_before or self._is_emptied()):
             await self._put_right(wrong)
         elif not wrong and agent.progress.identity:
             log.warning("the Node %s is as this host is again", agent.identity.node)
@@ -135,6 +136,13 @@ class OwnNode:
             stored, now = internal
             return f"the node's address {stored} is no InternalIP of its Node any more, and {now} is one"
         return ""
+
+    def _is_emptied(self) -> bool:
+        """Whether this host's Node is there and has lost an address: it was made anew, or somebody edited it."""
+        node = self._agent.snapshot.nodes.get(self._agent.identity.node)
+        if node is None or HostMark.of(node) not in (None, self._host):
+            return False
+        return bool(lost_families(node, self._agent.identity.addresses))
 
     async def _put_right(self, wrong: str) -> None:
         problem = wrong

@@ -88,8 +88,7 @@ async def test_a_node_that_was_made_anew_without_our_annotations_gets_them_back(
     async with after_its_deletion(one, write) as (agent, own):
         one.store.put(Node.make("n1"))
         await until(lambda: agent.snapshot.nodes)
-        await own.look()
-        await own.look()
+        await own.look()  # one is enough
         assert agent.progress.identity.startswith("the Node n1 has no IPv4 address any more")
         await until(lambda: own.wrong() == "")
         await own.look()
