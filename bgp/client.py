@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -115,13 +115,25 @@ class SidecarClient:
         self._wanted = dict(rib_out)
         self._wake.set()
 
-    async def events(self) -> AsyncIterator[SidecarEvent]:
+    async def events(self, held: Callable[[], Iterable[Prefix]]) -> AsyncIterator[SidecarEvent]:
         """Yield what the sidecar reports, for one consumer; not reading for a while loses nothing.
 
-        What a new connection does not repeat is Withdrawn before its ReplayEnd(converged=True) or Converged.
+        What a new connection does not repeat is Withdrawn before its ReplayEnd(converged=True) or Converged. held:
+        returns what the consumer has taken in as learned and not as withdrawn, by the events it has had so far.
         """
         while True:
-            yield await self._events.get()
+            event = await self._events.get()
+            match event:
+                case Connected():
+                    self._replay.connected(held())
+                case Learned(routes):
+                    self._replay.said(routes)
+                case Withdrawn(prefixes):
+                    self._replay.said(prefixes)
+                case ReplayEnd(converged=True) | Converged():
+                    if gone := self._replay.converged():
+                        yield Withdrawn(gone)
+            yield event
 
     async def status(self) -> dict[str, Any]:
         """Return the sidecar's own report. Raises SidecarError: it is not running or does not answer."""
@@ -184,7 +196,6 @@ class SidecarClient:
 
     async def _begin(self) -> None:
         self._difference = ""
-        self._replay.connected()
         await self._events.put(Connected())
 
     async def _report_difference(self, text: str) -> None:
@@ -202,27 +213,15 @@ class SidecarClient:
             await asyncio.gather(statement, return_exceptions=True)  # raises only if this task is cancelled meanwhile
 
     async def _receive(self, message: SidecarMessage) -> None:
-        """Pass one line on as an event; before the end of a complete replay, withdraw what it did not repeat."""
+        """Pass one line on as an event."""
         match message:
-            case Learned(routes):
-                self._replay.learned(routes)
-            case Withdrawn(prefixes):
-                self._replay.withdrawn(prefixes)
-            case ReplayEnd(converged):
+            case ReplayEnd():
                 self._served = True
-                if converged:
-                    await self._withdraw_what_was_not_repeated()
-            case Converged():
-                await self._withdraw_what_was_not_repeated()
-            case Problem():
+            case Learned() | Withdrawn() | Converged() | Problem():
                 pass
             case _:
                 raise ValueError(f"a sidecar does not send {type(message).__name__}")
         await self._events.put(message)
-
-    async def _withdraw_what_was_not_repeated(self) -> None:
-        if gone := self._replay.converged():
-            await self._events.put(Withdrawn(gone))
 
     async def _state(self, writer: asyncio.StreamWriter) -> None:
         """Send the difference from what this connection has stated to what is wanted, until cancelled."""

@@ -12,25 +12,21 @@ from net.prefix import Prefix
 
 
 class ReplayTracker:
-    """The prefixes reported as learned, over all connections."""
+    """The prefixes learned over an earlier connection only; none once a connection has converged."""
 
     def __init__(self) -> None:
-        self._reported: set[Prefix] = set()
-        self._unconfirmed: set[Prefix] = set()  # reported on an earlier connection only
+        self._unconfirmed: set[Prefix] = set()
 
-    def connected(self) -> None:
-        self._unconfirmed = set(self._reported)
+    def connected(self, held: Iterable[Prefix]) -> None:
+        """Take in that a connection begins. held: what was learned before, and not withdrawn."""
+        self._unconfirmed = set(held)
 
-    def learned(self, prefixes: Iterable[Prefix]) -> None:
-        self._reported.update(prefixes)
-        self._unconfirmed.difference_update(prefixes)
-
-    def withdrawn(self, prefixes: Iterable[Prefix]) -> None:
-        self._reported.difference_update(prefixes)
-        self._unconfirmed.difference_update(prefixes)
+    def said(self, prefixes: Iterable[Prefix]) -> None:
+        """Take in which prefixes this connection has learned or withdrawn."""
+        if self._unconfirmed:
+            self._unconfirmed.difference_update(prefixes)
 
     def converged(self) -> tuple[Prefix, ...]:
-        """Return what this connection has not repeated; it counts as withdrawn from here on."""
-        gone = tuple(self._unconfirmed)
-        self.withdrawn(gone)
+        """Return what this connection has not repeated, once."""
+        gone, self._unconfirmed = tuple(self._unconfirmed), set()
         return gone

@@ -204,7 +204,7 @@ class Agent:
             tasks.create_task(self._watch_peers())
 
     async def _watch_peers(self) -> None:
-        async for event in self.edges.peers.events():
+        async for event in self.edges.peers.events(lambda: self.routing.learned.routes):
             self._on_peers_event(event)
             await asyncio.sleep(0)  # of a full table many wait: pods have their turn
 

@@ -80,8 +80,8 @@ class PeersClient(Protocol):
     async def announce(self, rib_out: Mapping[Prefix, Attributes]) -> None:
         """State everything this node announces. It does not wait for the sidecar."""
 
-    def events(self) -> AsyncIterator[SidecarEvent]:
-        """Yield what the sidecar reports, for one consumer."""
+    def events(self, held: Callable[[], Iterable[Prefix]]) -> AsyncIterator[SidecarEvent]:
+        """Yield what the sidecar reports, for one consumer. held: returns what it has learned so far."""
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""

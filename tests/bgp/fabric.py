@@ -151,7 +151,7 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
-        async for event in self.agent.events():
+        async for event in self.agent.events(lambda: self.learned):
             self.events.append(event)
             match event:
                 case Learned(routes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -62,8 +62,8 @@ async def connected(directory: Path) -> AsyncIterator[tuple[SidecarClient, Scrip
         server.close()
 
 
-async def next_events(client: SidecarClient, count: int) -> list[SidecarEvent]:
-    events = client.events()
+async def next_events(client: SidecarClient, count: int, held: Collection[Prefix] = ()) -> list[SidecarEvent]:
+    events = client.events(lambda: held)
     return [await anext(events) for _ in range(count)]
 
 
@@ -81,7 +81,7 @@ async def test_what_a_new_connection_does_not_repeat_is_withdrawn_before_the_end
         _, writer = await script.connections.get()
         for message in (Learned({TWO: PATHS}), ReplayEnd(converged=True)):
             writer.write(encode(message))
-        assert await next_events(client, 4) == [
+        assert await next_events(client, 4, held=[ONE, TWO]) == [
             Connected(),
             Learned({TWO: PATHS}),
             Withdrawn((ONE,)),
@@ -115,7 +115,7 @@ async def test_before_convergence_nothing_is_withdrawn(tmp_path: Path) -> None:
         await next_events(client, 3)
         _, writer = await script.connections.get()
         writer.write(encode(ReplayEnd(converged=False)))
-        assert await next_events(client, 2) == [Connected(), ReplayEnd(converged=False)]
+        assert await next_events(client, 2, held=[ONE]) == [Connected(), ReplayEnd(converged=False)]
         writer.write(encode(Converged()))
         assert await next_events(client, 2) == [Withdrawn((ONE,)), Converged()]
         writer.close()

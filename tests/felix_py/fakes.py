@@ -155,6 +155,7 @@ class FakePeers:
         self.speaker: Speaker | None = None
         self.announced: Mapping[Prefix, Attributes] = {}
         self.runs = 0
+        self.held: Callable[[], Iterable[Prefix]] = tuple
         self._events: asyncio.Queue[SidecarEvent] = asyncio.Queue()
 
     async def configure(self, speaker: Speaker) -> None:
@@ -166,7 +167,8 @@ class FakePeers:
         self.deeds += [f"withdraw {prefix}" for prefix in self.announced.keys() - rib_out.keys()]
         self.announced = dict(rib_out)
 
-    async def events(self) -> AsyncIterator[SidecarEvent]:
+    async def events(self, held: Callable[[], Iterable[Prefix]]) -> AsyncIterator[SidecarEvent]:
+        self.held = held
         while True:
             yield await self._events.get()
 

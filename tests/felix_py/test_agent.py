@@ -162,8 +162,10 @@ async def test_what_a_peer_withdraws_is_removed(tmp_path: Path) -> None:
     async with one.running():
         one.peers.report(Connected(), FROM_N2, ReplayEnd(True))
         await until(lambda: one.kernel.held(REMOTE))
+        assert set(one.peers.held()) == {REMOTE}
         one.peers.report(Withdrawn((REMOTE,)))
         await until(lambda: one.kernel.held(REMOTE) is None)
+        assert not set(one.peers.held())
 
 
 async def test_between_two_lines_of_the_sidecar_the_loop_turns(tmp_path: Path) -> None:
