@@ -25,7 +25,7 @@ class PodRoutes:
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
         self.without_device: dict[EndpointKey, Endpoint] = {}
-        """Those whose device is not up."""
+        """Those with addresses whose device is not up."""
         self._stated: dict[EndpointKey, dict[Prefix, RouteSpec]] = {}
         self._holders: dict[Prefix, list[EndpointKey]] = {}  # the newest last: it has the route
         self._specs: dict[tuple[int, int], RouteSpec] = {}
@@ -40,7 +40,7 @@ class PodRoutes:
         self.without_device.pop(key, None)
         if endpoint is not None:
             device = devices.get(endpoint.device)
-            if device is None:
+            if device is None and endpoint.addresses:  # one that is to come or has ended has neither
                 self.without_device[key] = endpoint
             now = {address: self._spec(device, address.bits) for address in endpoint.addresses}
         if now:

@@ -50,6 +50,14 @@ def test_a_pod_whose_device_is_not_there_wants_its_route_all_the_same() -> None:
     assert not list(rib.unresolved())
 
 
+def test_a_pod_is_without_device_only_while_it_has_addresses() -> None:
+    rib, pods = Rib(), PodRoutes(Ownership())
+    web, ended = pod("10.65.1.2"), pod()
+    for endpoint, devices in ((web, {}), (ended, {}), (web, {}), (web, {"cali0": 7})):
+        pods.update(rib, web.key, endpoint, devices)
+        assert pods.without_device == ({web.key: web} if endpoint is web and not devices else {})
+
+
 def test_a_pod_that_is_gone_or_changed_takes_back_what_it_wanted() -> None:
     rib, pods = Rib(), PodRoutes(Ownership())
     web = pod("10.65.1.2/32", "10.65.1.3/32")
