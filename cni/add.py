@@ -68,8 +68,8 @@ class AddVerb:
     ) -> None:
         """pod_mtu: what a pod of this node gets at present, unless its network says otherwise.
 
-        observe: called with a request whose pod the datastore knows, when its annotations are read. namespaces: of the
-        pods; None where the datastore has none.
+        observe: called with a request whose pod has annotations in the datastore that the runtime has not passed on.
+        namespaces: of the pods; None where the datastore has none.
         """
         self._settings, self._allocator = settings, allocator
         self._attacher, self._devices, self._endpoints = attacher, devices, endpoints
@@ -86,8 +86,9 @@ class AddVerb:
         present = await self._endpoint_of(attachment, pod)
         request = await self._with_namespace(request)
         if present is not None:
-            request = replace(request, stored_annotations=present.annotations)
-            self._observe(request)
+            passed_on, request = request, replace(request, stored_annotations=present.annotations)
+            if request.annotations != passed_on.annotations:
+                self._observe(request)
         wanted = _wanted(request)
         former = self._former(request, present)
         if present is not None and former is not None and (result := self._repeat(request, present, former, netns)):

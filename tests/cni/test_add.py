@@ -107,6 +107,16 @@ async def test_what_the_datastore_says_of_a_pod_is_obeyed_as_what_the_runtime_pa
         assert endpoint.spec.container_id == "c1"
 
 
+async def test_what_the_runtime_passed_on_is_not_looked_at_again(tmp_path: Path) -> None:
+    """Else each notice of a pod is in the log twice."""
+    annotations = {"cni.projectcalico.org/IPV4pools": '["pods"]'}
+    name = "n1-k8s-web--1-eth0"
+    async with in_memory(tmp_path) as node:
+        await node.store.create(WorkloadEndpoint.make(name, "default", annotations=annotations, node=NODE, pod="web-1"))
+        await node.add(runtimeConfig={ANNOTATIONS: annotations})
+        assert not node.observed
+
+
 async def test_what_the_datastore_says_of_a_pod_is_refused_where_it_cannot_be_obeyed(tmp_path: Path) -> None:
     annotations = {"cni.projectcalico.org/floatingIPs": '["192.0.2.9"]'}
     async with in_memory(tmp_path) as node:
