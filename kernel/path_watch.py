@@ -80,7 +80,7 @@ class PathWatch(AbstractContextManager["PathWatch"]):
 
     @staticmethod
     def _listen(inotify: Inotify, path: Path, listeners: list[Listening], call: Callable[[], None]) -> None:
-        """Listen to a path and its folder, and where it is not there, for its coming. Raises OSError.
+        """Listen to a path and all folders above it, and where it is not there, for its coming. Raises OSError.
 
         listeners: to which those that are made are added.
         """
@@ -98,6 +98,8 @@ class PathWatch(AbstractContextManager["PathWatch"]):
         if not is_there(path, _ITSELF):
             any(is_there(folder, _FOLDER | _APPEARS) for folder in path.parents)
             is_there(path, _ITSELF)  # it may have come meanwhile
+        for folder in path.parents[1:]:  # last: one that may not be read keeps nothing of this from being heard
+            is_there(folder, _FOLDER)
 
     def _complain(self, complaint: str, path: Path) -> None:
         if complaint not in self._complaints:

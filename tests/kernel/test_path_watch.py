@@ -55,15 +55,17 @@ def replace(path: Path) -> None:
         lambda path: path.write_text("other"),
         lambda path: path.rename(path.with_name("elsewhere")),
         lambda path: path.parent.rename(path.parents[1] / "moved"),
+        lambda path: path.parents[1].rename(path.parents[2] / "moved"),
+        lambda path: path.parents[2].rename(path.parents[3] / "moved"),
         replace,
     ],
-    ids=["removed", "written", "moved", "its folder moved", "replaced"],
+    ids=["removed", "written", "moved", "its folder moved", "the one above", "the one above that", "replaced"],
 )
 async def test_what_becomes_of_a_file_is_heard(
     watch: PathWatch, tmp_path: Path, done: Callable[[Path], object]
 ) -> None:
-    path = tmp_path / "folder" / "file"
-    path.parent.mkdir()
+    path = tmp_path / "above" / "folder" / "within" / "file"
+    path.parent.mkdir(parents=True)
     path.write_text("first")
     with watch.listening(path) as changes:
         assert await hears(changes, lambda: done(path))
