@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -40,6 +41,7 @@ from bgp.protocol import (
 from bgp.protocol_version import UNSTATED, VERSION, difference
 from bgp.replay import ReplayTracker
 from bgp.speaker import Attributes, Speaker
+from kernel.path_watch import PathChanges, PathWatch
 from net.prefix import Prefix
 
 log = logging.getLogger("bgp.client")
@@ -84,8 +86,10 @@ class OtherVersionError(Exception):
 class SidecarClient:
     """What the agent states to the sidecar, and the events it gets back. `run` maintains the connection."""
 
-    def __init__(self, socket_path: str | Path) -> None:
+    def __init__(self, socket_path: str | Path, watch: PathWatch | None = None) -> None:
+        """watch: by which the socket's coming is heard; None: it is only looked for now and then."""
         self._path = str(socket_path)
+        self._watch = watch
         self._started = time.monotonic_ns()
         self._served = False
         self._difference = ""  # of the versions, as it was reported
@@ -167,13 +171,13 @@ class SidecarClient:
         """Connect, and connect again whenever the connection ends, until cancelled."""
         pause = FIRST_RETRY_SECONDS
         while True:
-            try:
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
-            except OSError as error:
-                log.debug("connect to the sidecar on %s: %s; next try in %.1f s", self._path, error, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LAST_RETRY_SECONDS)
-                continue
+            with nullcontext() if self._watch is None else self._watch.listening(Path(self._path)) as changes:
+                try:
+                    reader, writer = await asyncio.open_unix_connection(self._path, limit=LINE_LIMIT)
+                except OSError as error:
+                    log.debug("connect to the sidecar on %s: %s; next try in %.1f s", self._path, error, pause)
+                    pause = await _until_it_may_be_there(changes, pause)
+                    continue
             self._served = connected = False
             try:
                 await _write(writer, Hello("agent", self._started))
@@ -237,6 +241,22 @@ class SidecarClient:
                 await _state_routes(writer, stated, wanted)
                 stated = wanted
             await self._wake.wait()
+
+
+async def _until_it_may_be_there(changes: PathChanges | None, pause: float) -> float:
+    """Return when the socket may have come, after a pause at the latest; and how long the next one is.
+
+    A socket is there before anybody listens on it: one that has just come is tried again soon.
+    """
+    if changes is None or not changes.heard_of:
+        await asyncio.sleep(pause)
+        return min(2 * pause, LAST_RETRY_SECONDS)
+    try:
+        async with asyncio.timeout(pause):
+            await changes.wait()
+    except TimeoutError:
+        return min(2 * pause, LAST_RETRY_SECONDS)
+    return FIRST_RETRY_SECONDS
 
 
 async def _expect_own_version(reader: asyncio.StreamReader) -> None:

@@ -83,7 +83,7 @@ def ground_on(store: Store) -> Iterator[Ground]:
 def put_together(settings: Settings, ground: Ground, identity: Identity, watch: PathWatch) -> Parts:
     """Make the parts of the agent of this node."""
     known, changes = Known(identity.node), OwnNodeChanges(identity.node)
-    sidecar = SidecarClient(settings.run_dir / "bgp" / "bgp.sock")
+    sidecar = SidecarClient(settings.run_dir / "bgp" / "bgp.sock", watch)
     edges = _edges(settings, ground, identity.node, sidecar, known, changes, lambda: verbs.unwritten.take_up())
     agent = Agent(settings, identity, edges)
     on_kubernetes = has_namespaces(settings.datastore)

@@ -29,6 +29,7 @@ from bgp.protocol import (
 )
 from bgp.protocol_version import UNSTATED, VERSION, difference
 from bgp.speaker import LearnedPath
+from kernel.path_watch import PathWatch
 from net.prefix import Prefix, pack
 from tests.bgp.fabric import mesh, routes
 
@@ -88,6 +89,23 @@ async def test_what_a_new_connection_does_not_repeat_is_withdrawn_before_the_end
             ReplayEnd(converged=True),
         ]
         writer.close()
+
+
+async def test_a_socket_that_comes_is_heard_of_and_connected_to_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgp.client.FIRST_RETRY_SECONDS", 1e9)
+    path, script = tmp_path / "bgp" / "bgp.sock", Script()
+    with PathWatch() as watch:
+        running = asyncio.create_task(SidecarClient(path, watch).run())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        path.parent.mkdir()
+        async with await asyncio.start_unix_server(script.accept, path), asyncio.timeout(30):
+            _, writer = await script.connections.get()
+            writer.close()
+            running.cancel()
+            await asyncio.wait([running])
 
 
 @pytest.mark.parametrize("turns", range(12))
