@@ -14,7 +14,7 @@ import errno
 import logging
 
 from datastore.backoff import Backoff
-from datastore.errors import DatastoreError
+from datastore.errors import DatastoreError, NotFound
 from felix_py.encap.ipip import IPIP
 from ipam.errors import IpamError
 from ipam.tunnels import TunnelAddresses
@@ -69,6 +69,11 @@ class KernelTunnelDevice:
             if link is not None:
                 self._keep_only(link.index, assigned.packed if assigned else None)
         except (KernelError, IpamError, DatastoreError) as error:
+            if not mtu and isinstance(error, NotFound):
+                self.problem = (
+                    ""  # the Node is gone, which is a problem of its own and none of a tunnel that is not wanted
+                )
+                return False
             problem = f"{'bring up' if mtu else 'give up'} {IPIP.device}: {error}"
         if problem and problem != self.problem:
             effect = "packets to other nodes go without a tunnel, where the network between carries them"

@@ -133,6 +133,16 @@ async def test_where_no_pool_wants_the_tunnel_none_is_missed(
     assert "packets" not in caplog.text
 
 
+async def test_that_the_node_is_gone_is_no_problem_of_a_tunnel_that_no_pool_wants(
+    tunl0: Namespace, devices: Devices, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = end(MemoryStore(IPIP), devices)
+    assert not await one.bring_in_line(0), "it is to be tried again"
+    assert (one.problem, caplog.text) == ("", "")
+    assert not await one.bring_in_line(1480)
+    assert one.problem.startswith("bring up tunl0: ")
+
+
 async def test_what_is_asked_for_is_done_by_the_task_and_tried_again_until_it_works(
     tunl0: Namespace, devices: Devices
 ) -> None:
