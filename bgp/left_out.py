@@ -29,6 +29,7 @@ def leave_out() -> None:
         module("uuid", UUID=type("UUID", (), {}), SafeUUID=SimpleNamespace(unknown=None)),  # msgspec's, as is decimal
         ModuleWhenUsed("inspect", iscoroutinefunction=is_coroutine_function),  # asyncio asks, of a signal's handler
         ModuleWhenUsed("locale"),  # subprocess's, for text
+        *map(ModuleWhenUsed, ("textwrap", "tokenize")),  # traceback's, to show lines of source code
         ModuleWhenUsed("urllib.parse", quote_from_bytes=None),  # pathlib's, for addresses of files
     ]
     for stand_in in stand_ins:

@@ -36,6 +36,8 @@ def leave_out() -> None:
     for stand_in in (
         *map(Unused, OF_MSGSPEC),
         ModuleWhenUsed("ast", NodeVisitor=Visitor),  # inspect's and pydantic's, to read source code
+        ModuleWhenUsed("asyncio.sslproto"),
+        ModuleWhenUsed("tokenize"),  # linecache's, to show lines of source code
         ModuleWhenUsed("dis", COMPILER_FLAG_NAMES=FLAGS_OF_CODE),  # inspect's
         ModuleWhenUsed("locale"),  # subprocess's, for text
         ModuleWhenUsed("platform", system=lambda: os.uname().sysname),  # uuid asks

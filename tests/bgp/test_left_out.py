@@ -53,7 +53,8 @@ try:
     asyncio.run(with_signals())
 except TimeoutError:
     pass
-names = {{"datetime", "decimal", "inspect", "locale", "urllib.parse", "uuid", *{OF_MSGSPEC!r}, "asyncio.sslproto"}}
+names = {{"datetime", "decimal", "inspect", "locale", "textwrap", "tokenize", "urllib.parse", "uuid"}}
+names |= {{*{OF_MSGSPEC!r}, "asyncio.sslproto"}}
 print([name for name in sorted(names) if getattr(sys.modules[name], "__file__", None)])
 absent = ("argparse", "ast", "gettext", "ipaddress", "numbers", "platform", "typing_extensions", "_ssl")
 print([name for name in absent if sys.modules.get(name)])
@@ -63,13 +64,18 @@ print([name for name in absent if sys.modules.get(name)])
 
 def test_whoever_uses_what_is_left_out_gets_it() -> None:
     used = in_sidecar("""
-import asyncio, inspect, locale, pathlib, platform, subprocess
+import asyncio, inspect, linecache, locale, pathlib, platform, subprocess, traceback
 print(pathlib.Path("/tmp/a b").as_uri())
 print(subprocess.run(["echo", "text"], capture_output=True, text=True).stdout.strip())
 print(platform.system(), platform.python_implementation())
+try:
+    raise ExceptionGroup("two", [ValueError(1), OSError(2)])
+except ExceptionGroup as group:
+    print("| ValueError: 1" in "".join(traceback.format_exception(group)))
+print(linecache.getline(traceback.__file__, 3).strip())
 print(asyncio.iscoroutinefunction(asyncio.sleep), inspect.isgenerator(each for each in ()))
 """)
-    assert used == ["file:///tmp/a%20b", "text", "Linux CPython", "True True"]
+    assert used == ["file:///tmp/a%20b", "text", "Linux CPython", "True", "import collections.abc", "True True"]
 
 
 def test_a_coroutine_function_is_told_as_python_tells_it() -> None:

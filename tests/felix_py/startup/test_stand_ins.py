@@ -49,9 +49,9 @@ def test_the_agent_loads_nothing_that_has_a_stand_in() -> None:
 from felix_py.startup.left_out import TLS, openssls_hashes, without
 with small_pydantic(), without((*openssls_hashes(), *TLS)):
     import felix_py.process
-names = ["ast", "bz2", "datetime", "dis", "fractions", "locale", "lzma", "msgspec._json_schema", "msgspec.inspect"]
-names += ["msgspec.toml", "msgspec.yaml", "platform", "pydantic.json_schema", "shutil", "sysconfig", "tempfile"]
-names += ["zoneinfo"]
+names = ["ast", "asyncio.sslproto", "bz2", "datetime", "dis", "fractions", "locale", "lzma"]
+names += ["msgspec._json_schema", "msgspec.inspect", "msgspec.toml", "msgspec.yaml", "platform", "pydantic.json_schema"]
+names += ["shutil", "sysconfig", "tempfile", "tokenize", "zoneinfo"]
 print([name for name in names if getattr(sys.modules.get(name), "__file__", None)])
 """)
     assert loaded == ["[]"]
@@ -64,7 +64,8 @@ from fractions import Fraction
 from pydantic.json_schema import GenerateJsonSchema
 from zoneinfo import ZoneInfo
 print(Fraction(1, 2), ZoneInfo("UTC"), GenerateJsonSchema().schema_dialect[:18], platform.python_implementation())
-import ast, dis, inspect
+import ast, asyncio.selector_events, dis, inspect, linecache
+print(asyncio.selector_events.sslproto.SSLProtocol.__module__, linecache.getline(asyncio.__file__, 3).strip())
 class Names(ast.NodeVisitor):
     def visit_Name(self, node):
         print(node.id)
@@ -72,7 +73,13 @@ Names().visit(ast.parse("found + 1"))
 print(type(inspect.stack()[0].positions) is dis.Positions)
 print(locale.localeconv()["decimal_point"], {**pydantic.TypeAdapter(int).json_schema()})
 """)
-    assert used == ["1/2 UTC https://json-schem CPython", "found", "True", ". {'type': 'integer'}"]
+    assert used == [
+        "1/2 UTC https://json-schem CPython",
+        "asyncio.sslproto # flake8: noqa",
+        "found",
+        "True",
+        ". {'type': 'integer'}",
+    ]
 
 
 def test_the_flags_of_code_are_those_that_dis_has() -> None:
