@@ -55,7 +55,13 @@ def link(leg: Leg, trace: NodeTrace, onward: Onward, size: int) -> Iterator[Step
     through = f" through router {onward.gateway}, which is no node of ours" if router else ""
     encapsulation = f"encapsulated ({device.kind})" if device.kind in OVERHEAD else "no encapsulation"
     text = f"{device.name} to {onward.node}{through}, MTU {device.mtu}, {encapsulation}"
-    yield leg.step(here, "link", StepState.OK, text)
+    pool = leg.facts.records.pool_of(leg.goal.address)
+    if pool and pool.tunnelled and device.kind not in OVERHEAD:
+        bare = f"{text}, though pool {pool.name} has ipipMode Always: a router between the nodes may not know the way"
+        inspect = Command(here, "felixctl node status")
+        yield leg.step(here, "link", StepState.DOUBTFUL, bare, inspect=inspect)
+    else:
+        yield leg.step(here, "link", StepState.OK, text)
 
 
 def arrival_device(leg: Leg, onward: Onward) -> str:

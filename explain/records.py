@@ -69,12 +69,13 @@ class BlockRecord(Struct, frozen=True):
 
 
 class PoolRecord(Struct, frozen=True):
-    """exported: what lies in it is announced over BGP."""
+    """exported: what lies in it is announced over BGP. tunnelled: packets to it take a tunnel, whatever the subnet."""
 
     name: str
     prefix: Prefix
     disabled: bool = False
     exported: bool = True
+    tunnelled: bool = False
 
 
 class ClusterRecords(Struct, frozen=True):
@@ -114,13 +115,16 @@ def cluster_records(
     return ClusterRecords(
         tuple(map(_pod, endpoints)),
         tuple(_block(block, confirmed) for block in blocks if not block.deleted),
-        tuple(
-            PoolRecord(pool.name, Prefix.parse(pool.spec.cidr), pool.spec.disabled, not pool.spec.disable_bgp_export)
-            for pool in pools
-        ),
+        tuple(map(_pool, pools)),
         {node.name: tuple(str(each.ip) for each in (node.ipv4, node.ipv6) if each) for node in nodes},
         mesh=meshes != [False],
     )
+
+
+def _pool(pool: IPPool) -> PoolRecord:
+    spec = pool.spec
+    tunnelled = spec.ipip_mode == "Always"
+    return PoolRecord(pool.name, Prefix.parse(spec.cidr), spec.disabled, not spec.disable_bgp_export, tunnelled)
 
 
 def _pod(endpoint: WorkloadEndpoint) -> PodRecord:

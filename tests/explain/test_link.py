@@ -19,6 +19,18 @@ def test_a_link_that_works_names_device_and_mtu() -> None:
     assert (step.state, step.text) == (StepState.OK, "eth0 to n2, MTU 1500, no encapsulation")
 
 
+def test_a_packet_that_is_to_take_a_tunnel_and_takes_none_is_a_doubt() -> None:
+    """As where the kernel has no IPIP."""
+    cluster = TwoNodes()
+    (pool,) = cluster.records.pools
+    cluster.records = replace(cluster.records, pools=(replace(pool, tunnelled=True),))
+    (step,) = link(cluster.leg(), cluster.n1, TO_N2, 1500)
+    assert step.state is StepState.DOUBTFUL
+    assert "no encapsulation, though pool pods has ipipMode Always" in step.text
+    tunnel = replace(TO_N2, device=DeviceFacts("tunl0", mtu=1480, kind="ipip"))
+    assert [one.state for one in link(cluster.leg(), cluster.n1, tunnel, 1480)] == [StepState.OK]
+
+
 def test_a_router_between_the_nodes_is_named() -> None:
     cluster = TwoNodes()
     (step,) = link(cluster.leg(), cluster.n1, replace(TO_N2, gateway="192.0.2.254"), 1500)

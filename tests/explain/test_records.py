@@ -68,13 +68,18 @@ def test_resources_become_records() -> None:
         [ENDPOINT],
         [BLOCK],
         [affinity("confirmed")],
-        [IPPool.model_validate({**pool, "spec": {"cidr": "10.65.0.0/16", "disableBGPExport": True}})],
+        [
+            IPPool.model_validate(
+                {**pool, "spec": {"cidr": "10.65.0.0/16", "disableBGPExport": True, "ipipMode": "Always"}}
+            )
+        ],
         [Node.model_validate(node)],
         [],
     )
     assert records.pods == (PodRecord("default", "a", "n1", "cali1", ("10.65.1.1",)),)
     assert records.nodes == {"n1": ("192.0.2.1",)}
     assert not records.pools[0].exported
+    assert records.pools[0].tunnelled
     (block,) = records.blocks
     assert (block.prefix, block.owner, block.confirmed) == (Prefix.parse("10.65.1.0/30"), "n1", True)
     assert block.assigned == {"10.65.1.1": Assigned("h1", "default/a"), "10.65.1.2": Assigned("t1", tunnel_of="n1")}
