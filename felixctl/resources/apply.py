@@ -118,10 +118,11 @@ async def removal(
     skip_missing: bool,
     force: bool,
     sign_of_life: SignOfLife | None = None,
+    tell: Tell = untold,
 ) -> Removal:
     """Return what is to be removed as things are. Raises RejectedError, CommandError: it may not be."""
     unread = await unread_among(store, keys)
-    found = await _existing(store, [key for key in keys if key not in unread])
+    found = await _existing(store, [key for key in keys if key not in unread], tell)
     steps = plan.deleted([key for key in keys if key not in unread], found, skip_missing=skip_missing)
     if sign_of_life and not force:
         nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
@@ -140,6 +141,7 @@ async def remove(
     force: bool,
     release: bool = False,
     sign_of_life: SignOfLife | None = None,
+    tell: Tell = untold,
 ) -> Removed:
     """Remove objects and return which.
 
@@ -148,7 +150,9 @@ async def remove(
     given back. sign_of_life: what shows that a node is alive; such a one is removed by force only. A record that cannot
     be read is removed without any of this: nothing says what it was.
     """
-    found, steps, unread = await removal(store, keys, skip_missing=skip_missing, force=force, sign_of_life=sign_of_life)
+    found, steps, unread = await removal(
+        store, keys, skip_missing=skip_missing, force=force, sign_of_life=sign_of_life, tell=tell
+    )
     keys = [key for key in keys if key not in unread]
     nodes = [step.resource for step in steps if isinstance(step.resource, Node)]
     for pool in (step.resource for step in steps):
@@ -156,7 +160,8 @@ async def remove(
             await _release_blocks_of_pool(store, pool)
 
     async def once() -> list[Resource]:
-        return await _write(store, plan.deleted(keys, await _existing(store, keys), skip_missing=True))
+        steps = plan.deleted(keys, await _existing(store, keys, tell), skip_missing=True)
+        return await _write(store, steps, tell)
 
     await _retried(once)
     await delete_unread(store, unread)
@@ -223,17 +228,17 @@ async def _write(store: Store, steps: Sequence[Write], tell: Tell = untold) -> l
     Raises CommandError: the store failed between two writes; the sentence says how many were done.
     """
     written = [step.resource for step in steps if not isinstance(step, Delete)]
+    done = "deleted" if steps and isinstance(steps[0], Delete) else "written"
     if store.atomic:
-        tell(f"{len(steps):,} resources are written, all at once")
+        tell(f"{len(steps):,} resources are {done}, all at once")
         await store.write(*steps)
         return written
-    for number, step in enumerate(counted(steps, tell, "resources written", len(steps))):
+    for number, step in enumerate(counted(steps, tell, f"resources {done}", len(steps))):
         try:
             await store.write(step)
         except DatastoreError as error:
             if number and not isinstance(error, Conflict):
-                verb = "deleted" if isinstance(step, Delete) else "written"
-                raise CommandError(f"{error}; {number} of {len(steps)} were {verb} before") from error
+                raise CommandError(f"{error}; {number} of {len(steps)} were {done} before") from error
             raise
     return written
 

@@ -162,7 +162,10 @@ def delete(
     if kind:
         keys = [key_of(noun_named(kind), name, namespace) for name in names or ()]
     else:
-        batch = read_manifests(files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty)
+        with late_progress() as tell:
+            batch = read_manifests(
+                files, recursive, namespace, skip_unsupported=skip_unsupported, skip_empty=skip_empty, tell=tell
+            )
         keys = [one.key for one in batch.manifests]
         warn(skipped(batch))
         if batch.mistakes:
@@ -177,10 +180,13 @@ def delete(
         show(plan.would_do(planned.steps, len(planned.steps)))
         show("".join(f"would delete {one_line(str(key))}, which cannot be read\n" for key in planned.unread))
         return
-    removed = writing(
-        url,
-        lambda store: remove(store, keys, skip_missing=skip_missing, force=force, release=release, sign_of_life=alive),
-    )
+    with late_progress() as tell:
+        removed = writing(
+            url,
+            lambda store: remove(
+                store, keys, skip_missing=skip_missing, force=force, release=release, sign_of_life=alive, tell=tell
+            ),
+        )
     show(plan.result("deleted", removed.keys))
     show("".join(f"  {one_line(sentence)}\n" for sentence in removed.done))
     show("".join(f"Left: {one_line(sentence)}\n" for sentence in removed.left))

@@ -70,6 +70,14 @@ async def test_it_tells_what_it_is_at(store: Store) -> None:
     ]
 
 
+async def test_it_tells_how_far_a_deletion_is(store: Store) -> None:
+    await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
+    keys, told = [key_of(noun("pool"), "a", None)], list[str]()
+    await apply.remove(FailingStore(store, atomic=False), keys, skip_missing=False, force=True, tell=told.append)
+    looked_up = "0 of 1 resources looked up in the datastore"
+    assert told == [looked_up, looked_up, "0 of 1 resources deleted"]
+
+
 async def test_a_change_that_lost_a_race_is_planned_again(store: Store) -> None:
     await store.create(IPPool.make("a", cidr="10.1.0.0/16"))
     key = key_of(noun("pool"), "a", None)
