@@ -69,10 +69,8 @@ class KernelTunnelDevice:
             if link is not None:
                 self._keep_only(link.index, assigned.packed if assigned else None)
         except (KernelError, IpamError, DatastoreError) as error:
-            if not mtu and isinstance(error, NotFound):
-                self.problem = (
-                    ""  # the Node is gone, which is a problem of its own and none of a tunnel that is not wanted
-                )
+            if not mtu and isinstance(error, NotFound):  # the Node is gone: no problem of a tunnel that is not wanted
+                self.problem = ""
                 return False
             problem = f"{'bring up' if mtu else 'give up'} {IPIP.device}: {error}"
         if problem and problem != self.problem:
