@@ -104,11 +104,15 @@ class DelVerb:
         """Detach a container whose DEL succeeded before this process began, without asking the datastore.
 
         releases: takes what is to be journaled for it. Nobody waits for its release, and many may come together. A
-        device without a label is gone with its namespace by now. Raises CniError: the plugin that gave the addresses
-        did not release them.
+        device without a label, as of an ADD that was killed before it gave it one, is put aside if the pod's endpoint
+        names the container: its runtime may use the namespace again. Raises CniError: the plugin that gave the
+        addresses did not release them.
         """
         attachment, pod = request.attachment, request.pod
-        await self._detach(self._cleanup.presumed(attachment, pod), self._owned(request), None)
+        owned = self._owned(request)
+        await self._detach(self._cleanup.presumed(attachment, pod), owned, None)
+        if owned is None and self._endpoints.is_known(attachment, pod):
+            self._cleanup.retire_unlabelled(self._settings.host_name(pod, attachment.device))
         failure = await self._delegation.delete(request) if delegates(request) else None
         releases.append(PendingRelease(attachment, pod))
         if failure is not None:

@@ -67,6 +67,10 @@ class Endpoints:
             known = self._known.attached(attachment, pod)
         return known or await self.get(pod, attachment.device)
 
+    def is_known(self, attachment: Attachment, pod: PodRef) -> bool:
+        """Whether the watch holds the endpoint of a pod's device as this attachment's."""
+        return self._known.attached(attachment, pod) is not None
+
     async def left_by(self, attachments: Iterable[Attachment], pod: PodRef) -> WorkloadEndpoint | None:
         """Get the endpoint of a pod these attachments of which end: of none of them anything is written later.
 

@@ -216,6 +216,22 @@ async def test_an_unlabelled_device_is_retired_unless_its_pod_is_another_contain
         assert (node.devices.unlabelled == set()) == retired
 
 
+@pytest.mark.parametrize(("holder", "retired"), [(None, False), ("c1", True), ("another", False)])
+async def test_a_noted_del_retires_an_unlabelled_device_only_if_the_endpoint_known_is_its_containers(
+    tmp_path: Path, holder: str | None, retired: bool
+) -> None:
+    """A runtime may add the same container again, in the namespace that has the other end of that device."""
+    async with in_memory(tmp_path) as node:
+        if holder:
+            await node.add(holder)
+            [endpoint] = await node.endpoints()
+            node.known.observe(Changed(endpoint))
+            node.devices.made.clear()
+        node.devices.unlabelled = {"cali0761ccbeace"}
+        await node.take_up("c1")
+        assert (node.devices.unlabelled == set()) == retired
+
+
 async def test_what_the_background_work_finds_it_deletes_and_releases(tmp_path: Path) -> None:
     async with in_memory(tmp_path) as node:
         await node.add()
