@@ -125,6 +125,7 @@ class Soak:
     def _crash(self) -> None:
         """Kill an agent, and a process that calls IPAM."""
         self._killed.kill()
+        self._killed.start()
         _kill(self._addresses[1])
         self._addresses[1] = self._callers(DYING)
         self.crashes += 2

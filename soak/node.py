@@ -52,9 +52,12 @@ class SoakNode:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Kill -9, and start again."""
+        """Kill -9."""
         self._agent.kill()
         self._agent.wait()
+
+    def start(self) -> None:
+        """Start the agent again, when it was killed."""
         self._agent = self._started()
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ class Runtime:
         """Add a pod, and delete the oldest when there are many."""
         pod = PodNetns(os.urandom(32).hex(), new_network_namespace())
         self._pods.append(pod)
-        while not self._called("ADD", pod):
+        while not self.called("ADD", pod):
             self._until_called("DEL", pod)
         if len(self._pods) > MOST_PODS:
             self._delete_oldest()
@@ -54,10 +54,10 @@ class Runtime:
         os.close(pod.netns)
 
     def _until_called(self, verb: str, pod: PodNetns) -> None:
-        while not self._called(verb, pod):
+        while not self.called(verb, pod):
             time.sleep(PAUSE_SECONDS)
 
-    def _called(self, verb: str, pod: PodNetns) -> bool:
+    def called(self, verb: str, pod: PodNetns) -> bool:
         """Call the plugin; return whether it succeeded, else it is to be tried again. Raises CallRefused."""
         os.ftruncate(self._out, 0)
         os.lseek(self._out, 0, os.SEEK_SET)
