@@ -27,7 +27,8 @@ NOTICES = """\
 Calico's objects and settings are accepted and stored unchanged. The fields, values and kinds below have no effect in
 this version. Each yields a notice: `felixctl apply` prints the notices of the objects it has written,
 `felixctl get -o yaml` shows them as comments, and the agent logs each once and lists them in `felixctl node status`. A
-field that is absent or empty, or has a value that matches what is done anyway, yields none.
+field that is absent or empty, or has a value that matches what is done anyway, yields none. What annotations of a pod
+ask for is told in the log alone, at its ADD.
 
 A field that this version does not know yields a notice too. So does the `cidr` of an IPPool that overlaps a node's
 subnet, a network of this host, a range of services that BGPConfiguration names, or addresses that no pod can have:
